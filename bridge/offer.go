@@ -1,0 +1,31 @@
+package bridge
+
+import "time"
+
+// Offer is a call that came in: an adapter hands it to the Switchboard.
+type Offer struct {
+	Direction Direction
+	At        time.Time // when the far side began it (inbound: the webhook's timestamp)
+	Received  time.Time // when it reached us
+
+	Line     string   // inbound: line ID. Outbound: empty unless the caller chose one
+	Wacid    string   // inbound
+	Customer Customer // inbound
+	Payload  string   // inbound: deep-link or button payload
+
+	Dialled string // outbound: the digits or user part dialled
+	Peer    string // outbound: name of the trunk or phone it came from
+	From    string // outbound: the extension that dialled
+
+	// Open makes leg A. The switchboard calls it once, before anything else happens to the call; from then on the leg's
+	// events go to notify. Nil with Missed set.
+	Open func(call string, notify Notify) Leg
+	// Missed, when set, records the call as missed for this cause: nothing rings, no leg exists.
+	Missed Cause
+}
+
+// Switchboard takes calls that come in. Exchange is the one there is. Offer never fails: a call that cannot be taken is
+// recorded and its leg hung up with the cause. It returns the call ID.
+type Switchboard interface {
+	Offer(o Offer) (call string)
+}
