@@ -51,6 +51,7 @@ const (
 	EventResume                        // and took us back
 	EventDigit                         // a DTMF digit came (RFC 4733 or SIP INFO)
 	EventFormat                        // Stream().Format changed
+	EventNamed                         // leg B: the far side gave the leg its call ID (Record().CallID); before Ringing
 	EventEnded                         // final
 )
 

@@ -1,0 +1,212 @@
+package bridge
+
+import (
+	"time"
+
+	"deskbridge/media"
+)
+
+// perform does one action of the state machine. from is the leg whose event led here, nil for the call's own inputs.
+func (c *call) perform(a action, from *end) {
+	switch a {
+	case actPrepareA:
+		c.a.leg.Prepare()
+	case actDial:
+		c.dial()
+	case actAlertA:
+		c.at.rang = time.Now()
+		c.update(func(r *CDR) { r.RangAt = c.at.rang })
+		c.observe("dial_to_ring", c.at.dialled, c.at.rang)
+		c.record(FactRung)
+		c.a.leg.Alert()
+	case actPickWinner:
+		c.pickWinner(from)
+	case actDropSurplus:
+		if !from.gone {
+			from.leg.Hangup(Cause{Fault: FaultNobody, Reason: ReasonAnsweredElsewhere})
+		}
+	case actJoin:
+		c.join()
+	case actAcceptA:
+		c.timer.Reset(acceptTimeout)
+		c.a.leg.Accept()
+	case actAnswered:
+		c.timer.Stop()
+		c.at.accepted = time.Now()
+		c.update(func(r *CDR) { r.AnsweredAt = c.at.accepted })
+		c.observe("answer_to_accept", c.at.answered, c.at.accepted)
+		c.record(FactAnswered)
+	case actHold:
+		c.hold(from)
+	case actResume:
+		c.resume()
+	case actHangup:
+		c.hangup()
+	case actFinish:
+		c.finish()
+	}
+}
+
+// dial rings every target at once.
+func (c *call) dial() {
+	c.at.dialled = time.Now()
+	c.observe("offer_to_dial", c.offer.Received, c.at.dialled)
+	if c.route.RingTimeout > 0 {
+		c.timer.Reset(c.route.RingTimeout)
+	}
+	inv := Invite{
+		Call: c.id, Line: c.route.Line, LineName: c.route.LineName, Wacid: c.offer.Wacid, Customer: c.route.Customer,
+		Payload: c.offer.Payload, Prefer: c.a.leg.Stream().Format().Codec,
+	}
+	for _, t := range c.route.Targets {
+		e := &end{target: t}
+		inv.Target = t.Address
+		leg, err := t.Dialer.Dial(c.ctx, inv, func(ev Event) { c.post(message{leg: e, event: ev}) })
+		if err != nil {
+			c.log.Info("a target could not be rung", "target", t.Name, "err", err)
+			e.gone, e.cause = true, causeOf(err)
+		} else {
+			e.leg = leg
+		}
+		c.b = append(c.b, e)
+	}
+	if c.allTargetsGone() {
+		c.cause = c.worstCause()
+		c.step(inUnroutable, nil)
+	}
+}
+
+func (c *call) pickWinner(e *end) {
+	c.winner = e
+	c.at.answered = time.Now()
+	ring := c.at.rang
+	if ring.IsZero() {
+		ring = c.at.dialled
+	}
+	c.observe("ring_to_answer", ring, c.at.answered)
+	if c.offer.Direction == Inbound {
+		c.update(func(r *CDR) { r.Agent = e.target.Name })
+	}
+	for _, l := range c.b {
+		if l != e && !l.gone {
+			l.leg.Hangup(Cause{Fault: FaultNobody, Reason: ReasonAnsweredElsewhere})
+		}
+	}
+}
+
+// join connects both directions, anew when a format changed. A leg whose format is not known yet (late offer) is joined by
+// the EventFormat that follows.
+func (c *call) join() {
+	a, b := c.a.leg.Stream(), c.winner.leg.Stream()
+	if a.Format().Codec == media.CodecNone || b.Format().Codec == media.CodecNone {
+		return
+	}
+	toB, err := media.NewPipe(a.Format(), b, media.PipeOptions{})
+	if err == nil {
+		var toA *media.Pipe
+		if toA, err = media.NewPipe(b.Format(), a, media.PipeOptions{}); err == nil {
+			a.SetSink(toB)
+			b.SetSink(toA)
+			return
+		}
+	}
+	c.log.Error("the audio of the two legs cannot be joined", "err", err)
+	c.cause = Cause{Fault: FaultUs, Reason: ReasonMedia, Text: err.Error()}
+	c.step(inHangup, nil)
+}
+
+// hold gives the end that waits music, or leaves it to the silence its stream sends by itself. Without music the holder's
+// own audio still passes, if it sends any: many PBXs play their music that way.
+func (c *call) hold(from *end) {
+	if c.holder == nil {
+		c.holder = from
+		c.record(FactHeld)
+	}
+	c.stopMusic()
+	if c.x.cfg.HoldMusic == nil {
+		c.join()
+		return
+	}
+	c.holder.leg.Stream().SetSink(nil)
+	c.music = c.x.cfg.HoldMusic(c.other(c.holder).leg.Stream())
+}
+
+func (c *call) resume() {
+	c.holder = nil
+	c.stopMusic()
+	c.join()
+	c.record(FactResumed)
+}
+
+func (c *call) stopMusic() {
+	if c.music != nil {
+		c.music()
+		c.music = nil
+	}
+}
+
+// hangup tells every leg that is left.
+func (c *call) hangup() {
+	c.cancel()
+	c.stopMusic()
+	c.timer.Reset(endTimeout)
+	for _, e := range append([]*end{c.a}, c.b...) {
+		if e != nil && e.leg != nil && !e.gone {
+			e.leg.Hangup(c.cause)
+		}
+	}
+}
+
+// finish closes the record: exactly one final fact for every call.
+func (c *call) finish() {
+	now := time.Now()
+	c.meter()
+	c.update(func(r *CDR) { r.EndedAt, r.Cause, r.Wacid = now, c.cause, c.wacid() })
+	kind := FactEnded
+	if c.cause.Reason == ReasonRefused && c.at.dialled.IsZero() {
+		kind = FactRefused
+	}
+	c.record(kind)
+
+	cdr := c.snapshot()
+	outcome := string(c.cause.Reason)
+	attrs := []any{"line", cdr.Line, "cause", c.cause.String(), "agent", cdr.Agent, "total", now.Sub(c.offer.Received).Round(time.Millisecond)}
+	if !cdr.AnsweredAt.IsZero() {
+		outcome = "answered"
+		talk := now.Sub(c.at.accepted)
+		c.x.metrics.duration.WithLabelValues(string(c.offer.Direction)).Observe(talk.Seconds())
+		attrs = append(attrs, "talk", talk.Round(time.Millisecond), "answer_to_accept", c.at.accepted.Sub(c.at.answered).Round(time.Millisecond))
+		if first := c.firstAudioAtMeta(); !first.IsZero() {
+			c.observe("answer_to_audio", c.at.answered, first)
+			attrs = append(attrs, "answer_to_audio", first.Sub(c.at.answered).Round(time.Millisecond))
+		}
+	}
+	c.x.metrics.calls.WithLabelValues(string(c.offer.Direction), outcome).Inc()
+	c.log.Info("call ended", attrs...)
+}
+
+// firstAudioAtMeta is when the first packet of an inbound call left for the customer; zero for outbound ones, whose
+// comfort silence starts before anybody answers.
+func (c *call) firstAudioAtMeta() time.Time {
+	if c.offer.Direction != Inbound || c.a == nil || c.a.leg == nil {
+		return time.Time{}
+	}
+	return c.a.leg.Stream().Stats().FirstSent
+}
+
+func (c *call) observe(stage string, from, to time.Time) {
+	if from.IsZero() || to.Before(from) {
+		return
+	}
+	c.x.metrics.stages.WithLabelValues(string(c.offer.Direction), stage).Observe(to.Sub(from).Seconds())
+}
+
+func (c *call) meter() {
+	for _, e := range append([]*end{c.a}, c.b...) {
+		if e != nil && e.leg != nil && !e.gone {
+			c.meterEnd(e)
+		}
+	}
+}
+
+func (c *call) meterEnd(e *end) { e.meter.observe(c.x.metrics, e.leg.Kind(), e.leg.Stream().Stats()) }

@@ -1,0 +1,515 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"deskbridge/media"
+	"deskbridge/policy"
+)
+
+func sip() *fakePhone  { return &fakePhone{kind: KindSIP} }
+func meta() *fakePhone { return &fakePhone{kind: KindWhatsApp} }
+
+func TestInboundCallRingsAllAndTheFirstAnswerWins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, q := sip(), sip()
+		w := newWorld(t, p, q)
+		id := w.offer(Inbound)
+		synctest.Wait()
+		if !w.a.has("prepare") {
+			t.Error("media towards Meta was not prepared while ringing")
+		}
+		p.leg.emit(EventRinging)
+		synctest.Wait()
+		time.Sleep(3 * time.Second)
+		q.leg.emit(EventAnswered)
+		p.leg.emit(EventAnswered) // crosses: must not win
+		synctest.Wait()
+		if got := p.leg.lastHangup().Reason; got != ReasonAnsweredElsewhere {
+			t.Errorf("loser hung up with %q", got)
+		}
+		if !w.a.has("accept") {
+			t.Error("leg A was not accepted")
+		}
+		q.leg.stream.receive(1)
+		if w.a.stream.frames == 0 {
+			t.Error("the phone's audio does not reach the customer")
+		}
+		time.Sleep(10 * time.Second)
+		w.a.end(Cause{Fault: FaultNobody, Reason: ReasonHangup})
+		synctest.Wait()
+		if got := q.leg.lastHangup().Reason; got != ReasonHangup {
+			t.Errorf("the winner was hung up with %q", got)
+		}
+		w.stop(t)
+		want := []FactKind{FactOffered, FactAllowed, FactRung, FactAnswered, FactEnded}
+		if got := w.ledger.kinds(); !reflect.DeepEqual(got, want) {
+			t.Errorf("facts %v, want %v", got, want)
+		}
+		cdr := w.ledger.last().CDR
+		if cdr.ID != id || cdr.AnsweredAt.IsZero() || cdr.EndedAt.Sub(cdr.AnsweredAt) != 10*time.Second || cdr.Cause.Reason != ReasonHangup {
+			t.Errorf("final record: %+v", cdr)
+		}
+	})
+}
+
+func TestAudioWaitsForNothingButIsJoinedBeforeTheAcceptance(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := sip()
+		w := newWorld(t, p)
+		w.offer(Inbound)
+		synctest.Wait()
+		w.a.onAccept = func(*fakeLeg) {} // Meta has not answered the accept yet
+		p.leg.emit(EventAnswered)
+		synctest.Wait()
+		p.leg.stream.receive(1)
+		if w.a.stream.frames == 0 {
+			t.Error("the first syllable was not handed to the gate")
+		}
+		time.Sleep(acceptTimeout + time.Second)
+		synctest.Wait()
+		if c := p.leg.lastHangup(); c.Reason != ReasonUpstream {
+			t.Errorf("an acceptance that never takes effect ends with %v", c)
+		}
+		w.stop(t)
+	})
+}
+
+func TestOutboundCallAsksThenDialsThenAccepts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := meta()
+		w := newWorld(t, m)
+		w.offer(Outbound)
+		synctest.Wait()
+		if k := w.ledger.kinds(); len(k) != 2 || k[1] != FactAllowed {
+			t.Fatalf("the attempt must be stored before it is dialled: %v", k)
+		}
+		if m.inv.Prefer != media.PCMA {
+			t.Errorf("prefer %v", m.inv.Prefer)
+		}
+		m.leg.emit(EventNamed)
+		m.leg.emit(EventRinging)
+		synctest.Wait()
+		if !w.a.has("alert") {
+			t.Error("the phone hears no ringing")
+		}
+		m.leg.emit(EventAnswered)
+		synctest.Wait()
+		if !w.a.has("accept") {
+			t.Error("the phone was not answered")
+		}
+		m.leg.end(Cause{Fault: FaultNobody, Reason: ReasonHangup})
+		w.stop(t)
+		if c := w.ledger.last().CDR; c.Wacid != "wacid.fake" || c.Agent != "1001" {
+			t.Errorf("record %+v", c)
+		}
+	})
+}
+
+func TestRefusalReachesThePhoneWithItsRule(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := meta()
+		w := newWorld(t, m)
+		w.cfg.Authorizer = authorizerFunc(func(context.Context, Attempt) policy.Decision {
+			return policy.Decide(policy.Facts{Outbound: true, LineOn: true, Allow: true, Permission: policy.PermissionNone}, time.Now())
+		})
+		w.offer(Outbound)
+		synctest.Wait()
+		if c := w.a.lastHangup(); c.Reason != ReasonRefused || c.Rule != policy.RulePermissionNone || c.Fault != FaultPolicy {
+			t.Errorf("cause %+v", c)
+		}
+		if m.leg != nil {
+			t.Error("a refused call reached Meta")
+		}
+		w.stop(t)
+		if k := w.ledger.last().Kind; k != FactRefused {
+			t.Errorf("last fact %s", k)
+		}
+	})
+}
+
+func TestAnAttemptThatCannotBeStoredIsNotMade(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := meta()
+		w := newWorld(t, m)
+		w.ledger.err = errors.New("disk full")
+		w.offer(Outbound)
+		synctest.Wait()
+		if m.leg != nil {
+			t.Error("Meta heard of an attempt that is not on disk")
+		}
+		if c := w.a.lastHangup(); c.Reason != ReasonInternal {
+			t.Errorf("cause %+v", c)
+		}
+		w.stop(t)
+	})
+}
+
+func TestNobodyAnswers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := sip()
+		w := newWorld(t, p)
+		w.offer(Inbound)
+		synctest.Wait()
+		p.leg.emit(EventRinging)
+		time.Sleep(24 * time.Second)
+		synctest.Wait()
+		if len(p.leg.hangups) != 0 {
+			t.Error("gave up before the ring time was over")
+		}
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		if c := w.a.lastHangup(); c.Reason != ReasonNoAnswer {
+			t.Errorf("cause %+v", c)
+		}
+		w.stop(t)
+	})
+}
+
+func TestOnePhoneDecliningLeavesTheOtherRinging(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, q := sip(), sip()
+		w := newWorld(t, p, q)
+		w.offer(Inbound)
+		synctest.Wait()
+		p.leg.end(Cause{Fault: FaultCallee, Reason: ReasonDeclined})
+		synctest.Wait()
+		if len(w.a.hangups) != 0 {
+			t.Fatal("one of two phones ended the call")
+		}
+		q.leg.end(Cause{Fault: FaultUpstream, Reason: ReasonUnreachable})
+		synctest.Wait()
+		if c := w.a.lastHangup(); c.Reason != ReasonDeclined {
+			t.Errorf("a person's decision must beat a technical failure: %+v", c)
+		}
+		w.stop(t)
+	})
+}
+
+func TestATrunkThatCannotBeDialledIsNotTheEndWhileAPhoneRings(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dead, p := sip(), sip()
+		dead.err = errNoAnswerFromPBX
+		w := newWorld(t, dead, p)
+		w.offer(Inbound)
+		synctest.Wait()
+		p.leg.emit(EventAnswered)
+		synctest.Wait()
+		if !w.a.has("accept") {
+			t.Error("not accepted")
+		}
+		w.a.end(Cause{Fault: FaultNobody, Reason: ReasonHangup})
+		w.stop(t)
+	})
+}
+
+func TestCustomerHangsUpWhilePhonesRing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := sip()
+		w := newWorld(t, p)
+		w.offer(Inbound)
+		synctest.Wait()
+		w.a.end(Cause{Fault: FaultNobody, Reason: ReasonHangup})
+		synctest.Wait()
+		if c := p.leg.lastHangup(); c.Reason != ReasonCancelled || c.Fault != FaultCaller {
+			t.Errorf("phone told %+v", c)
+		}
+		w.stop(t)
+	})
+}
+
+func TestHangUpWhilePolicyStillThinksCancelsIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := meta()
+		w := newWorld(t, m)
+		w.cfg.Authorizer = authorizerFunc(func(ctx context.Context, _ Attempt) policy.Decision {
+			<-ctx.Done()
+			return policy.Decision{Allowed: true}
+		})
+		w.offer(Outbound)
+		synctest.Wait()
+		w.a.end(Cause{Fault: FaultNobody, Reason: ReasonHangup})
+		synctest.Wait()
+		if m.leg != nil {
+			t.Error("dialled after the caller gave up")
+		}
+		w.stop(t)
+	})
+}
+
+func TestHoldPlaysMusicToTheOtherSideOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := sip()
+		w := newWorld(t, p)
+		var playing []media.Stream
+		stopped := 0
+		w.cfg.HoldMusic = func(dst media.Stream) func() {
+			playing = append(playing, dst)
+			return func() { stopped++ }
+		}
+		w.offer(Inbound)
+		synctest.Wait()
+		p.leg.emit(EventAnswered)
+		synctest.Wait()
+		p.leg.emit(EventHold)
+		p.leg.emit(EventHold) // repeated re-INVITE
+		synctest.Wait()
+		if len(playing) != 1 || playing[0] != media.Stream(w.a.stream) {
+			t.Fatalf("music to %v", playing)
+		}
+		p.leg.emit(EventResume)
+		synctest.Wait()
+		if stopped != 1 {
+			t.Errorf("music stopped %d times", stopped)
+		}
+		p.leg.stream.receive(9)
+		if w.a.stream.frames == 0 {
+			t.Error("audio is not back after resume")
+		}
+		p.leg.emit(EventHold)
+		synctest.Wait()
+		w.a.end(Cause{Fault: FaultNobody, Reason: ReasonHangup})
+		w.stop(t)
+		if stopped != 2 {
+			t.Error("hang-up during hold leaves the music running")
+		}
+	})
+}
+
+func TestDigitsCrossBothWaysAfterTheAnswerOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := sip()
+		w := newWorld(t, p)
+		w.offer(Inbound)
+		synctest.Wait()
+		w.a.notify(Event{Kind: EventDigit, Digit: '1'})
+		p.leg.emit(EventAnswered)
+		synctest.Wait()
+		w.a.notify(Event{Kind: EventDigit, Digit: '2'})
+		p.leg.notify(Event{Kind: EventDigit, Digit: '#'})
+		synctest.Wait()
+		if string(toBytes(p.leg.stream.digits)) != "2" || string(toBytes(w.a.stream.digits)) != "#" {
+			t.Errorf("digits %q %q", p.leg.stream.digits, w.a.stream.digits)
+		}
+		w.a.end(Cause{Fault: FaultNobody, Reason: ReasonHangup})
+		w.stop(t)
+	})
+}
+
+func toBytes(d []media.Digit) (b []byte) {
+	for _, x := range d {
+		b = append(b, byte(x))
+	}
+	return b
+}
+
+func TestLateOfferIsJoinedWhenTheFormatIsKnown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := sip()
+		w := newWorld(t, p)
+		w.offer(Inbound)
+		synctest.Wait()
+		p.leg.stream.format = media.Format{}
+		p.leg.emit(EventAnswered)
+		synctest.Wait()
+		if w.a.stream.sink != nil {
+			t.Fatal("joined without a format")
+		}
+		p.leg.stream.mu.Lock()
+		p.leg.stream.format = media.Format{Codec: media.PCMA, PTime: 20 * time.Millisecond}
+		p.leg.stream.mu.Unlock()
+		p.leg.emit(EventFormat)
+		synctest.Wait()
+		if w.a.stream.sink == nil {
+			t.Error("not joined")
+		}
+		w.a.end(Cause{Fault: FaultNobody, Reason: ReasonHangup})
+		w.stop(t)
+	})
+}
+
+func TestADeafLegDoesNotKeepTheCallAlive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := sip()
+		w := newWorld(t, p)
+		w.offer(Inbound)
+		synctest.Wait()
+		p.leg.emit(EventAnswered)
+		synctest.Wait()
+		p.leg.deaf = true
+		w.a.end(Cause{Fault: FaultNobody, Reason: ReasonHangup})
+		time.Sleep(endTimeout + time.Second)
+		synctest.Wait()
+		if n := len(w.Calls()); n != 0 {
+			t.Errorf("%d calls left", n)
+		}
+		if n := testutil.ToFloat64(w.metrics.stuck); n != 1 {
+			t.Errorf("stuck legs counted: %v", n)
+		}
+		w.stop(t)
+	})
+}
+
+func TestABugEndsItsCallOnly(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := sip()
+		w := newWorld(t, p)
+		w.offer(Inbound)
+		synctest.Wait()
+		p.leg.emit(EventAnswered)
+		synctest.Wait()
+		good := w.a
+		p.panics = true
+		w.offer(Inbound)
+		synctest.Wait()
+		if c := w.a.lastHangup(); c.Reason != ReasonInternal {
+			t.Errorf("the broken call ended with %+v", c)
+		}
+		if len(w.Calls()) != 1 || len(good.hangups) != 0 {
+			t.Error("the bug touched another call")
+		}
+		if n := testutil.ToFloat64(w.metrics.panics); n != 1 {
+			t.Errorf("panics counted: %v", n)
+		}
+		good.end(Cause{Fault: FaultNobody, Reason: ReasonHangup})
+		w.stop(t)
+	})
+}
+
+func TestDrainLetsCallsFinishRefusesNewOnesAndThenHangsUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := sip()
+		w := newWorld(t, p)
+		w.offer(Inbound)
+		synctest.Wait()
+		p.leg.emit(EventAnswered)
+		synctest.Wait()
+		first := w.a
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
+		defer cancel()
+		done := make(chan struct{})
+		go func() { w.Drain(ctx); close(done) }()
+		synctest.Wait()
+		w.offer(Inbound)
+		synctest.Wait()
+		if c := w.a.lastHangup(); c.Reason != ReasonDrain {
+			t.Errorf("a new call during drain: %+v", c)
+		}
+		time.Sleep(9 * time.Minute)
+		if len(first.hangups) != 0 {
+			t.Error("drain cut a call short")
+		}
+		<-done
+		if c := first.lastHangup(); c.Reason != ReasonDrain {
+			t.Errorf("after the drain limit: %+v", c)
+		}
+		w.stop(t)
+	})
+}
+
+func TestMoreCallsThanRatedAreRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, sip())
+		for range 11 {
+			w.offer(Inbound)
+		}
+		synctest.Wait()
+		if c := w.a.lastHangup(); c.Reason != ReasonOverload {
+			t.Errorf("cause %+v", c)
+		}
+		ctx, cancel := context.WithCancel(context.Background())
+		cancel()
+		w.Drain(ctx)
+		w.stop(t)
+	})
+}
+
+func TestAStaleCallIsRecordedAsMissedAndRingsNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := sip()
+		w := newWorld(t, p)
+		w.Offer(Offer{Direction: Inbound, Line: "main", Wacid: "w", Missed: Cause{Fault: FaultUpstream, Reason: ReasonStale}})
+		synctest.Wait()
+		if p.leg != nil {
+			t.Error("rang")
+		}
+		w.stop(t)
+		if c := w.ledger.last().CDR; c.Cause.Reason != ReasonStale || c.EndedAt.IsZero() {
+			t.Errorf("record %+v", c)
+		}
+	})
+}
+
+// TestEndFromAnySideInEveryStateClosesTheCall hangs up from each side at each point of a call's life.
+func TestEndFromAnySideInEveryStateClosesTheCall(t *testing.T) {
+	points := []string{"offered", "dialling", "ringing", "answering", "talking", "held"}
+	sides := []string{"a", "b", "operator"}
+	for _, d := range []Direction{Inbound, Outbound} {
+		for _, at := range points {
+			for _, side := range sides {
+				t.Run(string(d)+"/"+at+"/"+side, func(t *testing.T) {
+					synctest.Test(t, func(t *testing.T) { endAt(t, d, at, side) })
+				})
+			}
+		}
+	}
+}
+
+func endAt(t *testing.T, d Direction, at, side string) {
+	p := sip()
+	w := newWorld(t, p)
+	gate := make(chan struct{})
+	w.cfg.Authorizer = authorizerFunc(func(ctx context.Context, _ Attempt) policy.Decision {
+		select {
+		case <-gate:
+		case <-ctx.Done():
+		}
+		return policy.Decision{Allowed: true}
+	})
+	id := w.offer(d)
+	synctest.Wait()
+	reach := func(point string, f func()) bool {
+		if at == point {
+			return true
+		}
+		f()
+		synctest.Wait()
+		return false
+	}
+	_ = reach("offered", func() { close(gate) }) ||
+		reach("dialling", func() { p.leg.emit(EventRinging) }) ||
+		reach("ringing", func() {
+			if at == "answering" {
+				w.a.onAccept = func(*fakeLeg) {}
+			}
+			p.leg.emit(EventAnswered)
+		}) ||
+		reach("answering", func() {}) ||
+		reach("talking", func() { p.leg.emit(EventHold) })
+	switch {
+	case side == "a":
+		w.a.end(Cause{Fault: FaultNobody, Reason: ReasonHangup})
+	case side == "b" && p.leg != nil:
+		p.leg.end(Cause{Fault: FaultNobody, Reason: ReasonHangup})
+	default:
+		w.Hangup(id, Cause{Fault: FaultUs, Reason: ReasonHangup})
+	}
+	synctest.Wait()
+	if n := len(w.Calls()); n != 0 {
+		t.Errorf("%d calls left", n)
+	}
+	if !w.a.ended || (p.leg != nil && !p.leg.ended) {
+		t.Error("a leg is left")
+	}
+	w.stop(t)
+	if k := w.ledger.last(); k.Kind != FactEnded || k.CDR.Cause.IsZero() {
+		t.Errorf("last fact %s, cause %v", k.Kind, k.CDR.Cause)
+	}
+}
