@@ -26,7 +26,8 @@ const (
 	portsPerCall   = 2 // RTP and RTCP
 	legsPerCall    = 2 // phones that ring together hold a pair each; two is the least that makes sense
 	lowestRTP      = 1024
-	shortestSecret = 8 // characters of a phone's password
+	shortestSecret = 8                         // characters of a phone's password
+	maxDataDir     = 107 - len("/"+SocketName) // unix(7): the path of a socket has at most 108 bytes, the final NUL included
 )
 
 var graphVersion = regexp.MustCompile(`^v[0-9]{1,3}\.[0-9]$`)
@@ -35,6 +36,9 @@ func (c *Config) validate(p *problems) {
 	checkOneOf(reflect.ValueOf(c).Elem(), "", p)
 	if !filepath.IsAbs(c.DataDir) || filepath.Clean(c.DataDir) == "/" {
 		p.add("data_dir", fmt.Sprintf("%q is not an absolute path of a folder", c.DataDir), "use a folder such as /var/lib/deskbridge")
+	}
+	if len(c.DataDir) > maxDataDir {
+		p.add("data_dir", "the path is too long for the control socket in it", fmt.Sprintf("use at most %d characters", maxDataDir))
 	}
 	checkIP(p, "public_address", c.PublicAddress)
 	checkRange(p, "drain_limit", c.DrainLimit, 0, maxDrain)
