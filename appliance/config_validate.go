@@ -171,7 +171,7 @@ func checkOneOf(v reflect.Value, path string, p *problems) {
 		if f.Type.Kind() == reflect.Struct && f.Type != reflect.TypeFor[Secret]() {
 			checkOneOf(v.Field(i), join(path, key), p)
 		}
-		if list := strings.Fields(f.Tag.Get("oneof")); list != nil && !slices.Contains(list, v.Field(i).String()) {
+		if list := strings.Fields(f.Tag.Get("oneof")); len(list) > 0 && !slices.Contains(list, v.Field(i).String()) {
 			p.add(join(path, key), fmt.Sprintf("%q is not known", v.Field(i).String()), "use "+strings.Join(list, " or "))
 		}
 	}
