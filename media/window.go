@@ -106,7 +106,7 @@ func (w *window) restart(p *Packet) {
 
 // relax lets the window close while the network keeps order.
 func (w *window) relax(now time.Time) {
-	if w.length == 0 || now.Sub(w.calm) < windowCalm {
+	if w.length == 0 || w.held > 0 || now.Sub(w.calm) < windowCalm {
 		return
 	}
 	w.calm = now
