@@ -35,18 +35,17 @@ type receiver struct {
 	ssrc    uint32
 	sources int
 
-	stats  sourceStats
-	events digitReceiver
-	peer   peerReport
+	stats  *media.Receiver
+	events media.DigitReceiver
 
-	rejected uint64
-	header   rtp.Header
-	plain    [maxDatagram]byte
-	packet   media.Packet
+	header rtp.Header
+	plain  [maxDatagram]byte
+	packet media.Packet
 }
 
 func newReceiver(s *mediaSession) *receiver {
-	return &receiver{s: s, base: time.Now(), limit: rate.NewLimiter(maxPacketRate, maxPacketRate), peer: peerReport{loss: -1}}
+	return &receiver{s: s, base: time.Now(), limit: rate.NewLimiter(maxPacketRate, maxPacketRate),
+		stats: media.NewReceiver(opusStream.Codec.ClockRate())}
 }
 
 // negotiate sets which payload types are taken: those of the peer's description, and when we offered also ours, since an
@@ -88,7 +87,7 @@ func (r *receiver) last() time.Time {
 func (r *receiver) seen(now time.Time) { r.lastSeen.Store(int64(now.Sub(r.base))) }
 
 func (r *receiver) reject(why dropReason) {
-	r.rejected++
+	r.stats.Reject()
 	r.s.drop(why)
 }
 
@@ -130,11 +129,11 @@ func (r *receiver) receiveRTP(b []byte, now time.Time) {
 
 func (r *receiver) deliver(payload []byte, now time.Time) {
 	h := &r.header
-	r.packet = media.Packet{Payload: payload, Arrival: now, Timestamp: h.Timestamp, Sequence: h.SequenceNumber, Marker: h.Marker}
-	r.stats.update(&r.packet)
+	digit := r.digit[h.PayloadType]
+	r.stats.Receive(h.SequenceNumber, h.Timestamp, now, !digit)
 	switch {
-	case r.digit[h.PayloadType]:
-		if d, ok := r.events.Receive(&r.packet); ok {
+	case digit:
+		if d, ok := r.events.Receive(payload, h.Timestamp); ok {
 			select {
 			case r.s.digits <- d:
 			default:
@@ -142,11 +141,13 @@ func (r *receiver) deliver(payload []byte, now time.Time) {
 			}
 		}
 	case len(payload) > 0 && r.sink != nil: // an empty one is padding that probes bandwidth
+		r.packet = media.Packet{Payload: payload, Arrival: now, Timestamp: h.Timestamp, Sequence: h.SequenceNumber, Marker: h.Marker}
 		r.sink.ReceivePacket(&r.packet)
 	}
 }
 
-// acceptSource follows a changed SSRC, a bounded number of times: numbers and timestamps begin anew with it.
+// acceptSource follows a changed SSRC, a bounded number of times. The statistics see a jump of the sequence, which
+// appendix A.1 of RFC 3550 covers.
 func (r *receiver) acceptSource(ssrc uint32) bool {
 	if r.sources > 0 && ssrc == r.ssrc {
 		return true
@@ -156,8 +157,7 @@ func (r *receiver) acceptSource(ssrc uint32) bool {
 	}
 	r.sources++
 	r.ssrc = ssrc
-	r.stats.resync()
-	r.events = digitReceiver{}
+	r.events = media.DigitReceiver{}
 	return true
 }
 

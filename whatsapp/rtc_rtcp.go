@@ -9,14 +9,6 @@ import (
 	"github.com/pion/rtcp"
 )
 
-// peerReport is what RTCP told us about the peer: its clock, and how our packets arrive there.
-type peerReport struct {
-	lastSR   uint32 // middle of the NTP time of its last sender report
-	lastSRAt time.Time
-	rtt      time.Duration
-	loss     float64 // -1 while unknown
-}
-
 // reportDelay spreads reports over half to one and a half intervals (RFC 3550 §6.2).
 func (s *mediaSession) reportDelay() time.Duration {
 	d := s.f.cfg.ReportInterval
@@ -50,7 +42,7 @@ func (s *mediaSession) compound(bye bool) []rtcp.Packet {
 	reports := s.rx.report(time.Now())
 	var packets []rtcp.Packet
 	if i, ok := s.tx.outlet.SenderInfo(); ok {
-		packets = append(packets, &rtcp.SenderReport{SSRC: i.SSRC, NTPTime: ntpTime(i.At), RTPTime: i.RTPTime,
+		packets = append(packets, &rtcp.SenderReport{SSRC: i.SSRC, NTPTime: media.NTPTime(i.At), RTPTime: i.RTPTime,
 			PacketCount: i.Packets, OctetCount: i.Octets, Reports: reports})
 	} else {
 		packets = append(packets, &rtcp.ReceiverReport{SSRC: s.ssrc, Reports: reports})
@@ -88,28 +80,19 @@ func (r *receiver) receiveRTCP(b []byte, now time.Time) {
 	for _, p := range packets {
 		switch p := p.(type) {
 		case *rtcp.SenderReport:
-			r.peer.lastSR, r.peer.lastSRAt = uint32(p.NTPTime>>16), now
-			r.peer.heard(p.Reports, r.s.ssrc, now)
+			r.stats.SenderReport(p.NTPTime, now)
+			r.heard(p.Reports, now)
 		case *rtcp.ReceiverReport:
-			r.peer.heard(p.Reports, r.s.ssrc, now)
+			r.heard(p.Reports, now)
 		}
 	}
 }
 
-// heard takes round trip and loss from the block about us (RFC 3550 §6.4.1).
-func (p *peerReport) heard(reports []rtcp.ReceptionReport, ssrc uint32, now time.Time) {
+// heard passes on the block about us; others are about somebody else's stream.
+func (r *receiver) heard(reports []rtcp.ReceptionReport, now time.Time) {
 	for _, b := range reports {
-		if b.SSRC != ssrc {
-			continue
-		}
-		p.loss = float64(b.FractionLost) / 256
-		if b.LastSenderReport == 0 {
-			continue
-		}
-		// In 1/65536 s, modulo 2^32. A negative result or one beyond a minute is a peer that calculates badly.
-		ticks := int32(uint32(ntpTime(now)>>16) - b.LastSenderReport - b.Delay)
-		if rtt := time.Duration(int64(ticks) * int64(time.Second) >> 16); rtt >= 0 && rtt < time.Minute {
-			p.rtt = max(rtt, time.Microsecond)
+		if b.SSRC == r.s.ssrc {
+			r.stats.RemoteReport(b.FractionLost, b.LastSenderReport, b.Delay, now)
 		}
 	}
 }
@@ -118,28 +101,10 @@ func (p *peerReport) heard(reports []rtcp.ReceptionReport, ssrc uint32, now time
 func (r *receiver) report(now time.Time) []rtcp.ReceptionReport {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.sources == 0 {
+	b, ok := r.stats.Report(now)
+	if !ok {
 		return nil
 	}
-	b := r.stats.block()
-	b.SSRC = r.ssrc
-	if r.peer.lastSR != 0 {
-		b.LastSenderReport = r.peer.lastSR
-		b.Delay = uint32(now.Sub(r.peer.lastSRAt).Seconds() * 65536)
-	}
-	return []rtcp.ReceptionReport{b}
-}
-
-func (r *receiver) fillStats(st *media.Stats) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.stats.fill(st)
-	st.Rejected += r.rejected
-	st.RTT, st.RemoteLoss = r.peer.rtt, r.peer.loss
-}
-
-// ntpTime is the 64-bit timestamp of RFC 3550 §4.
-func ntpTime(t time.Time) uint64 {
-	const since1900 = 2208988800 // seconds from 1900 to 1970
-	return uint64(t.Unix()+since1900)<<32 | uint64(t.Nanosecond())<<32/uint64(time.Second)
+	return []rtcp.ReceptionReport{{SSRC: r.ssrc, FractionLost: b.FractionLost, TotalLost: b.TotalLost,
+		LastSequenceNumber: b.HighestSeq, Jitter: b.Jitter, LastSenderReport: b.LastSR, Delay: b.Delay}}
 }

@@ -29,7 +29,7 @@ func (m mediaStream) SendDigit(d media.Digit) { m.s.tx.outlet.SendDigit(d) }
 
 func (m mediaStream) Stats() (st media.Stats) {
 	m.s.tx.outlet.FillStats(&st)
-	m.s.rx.fillStats(&st)
+	m.s.rx.stats.FillStats(&st)
 	return st
 }
 
