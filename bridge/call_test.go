@@ -39,7 +39,7 @@ func TestInboundCallRingsAllAndTheFirstAnswerWins(t *testing.T) {
 			t.Error("leg A was not accepted")
 		}
 		q.leg.stream.receive(1)
-		if w.a.stream.frames == 0 {
+		if w.a.stream.sentFrames() == 0 {
 			t.Error("the phone's audio does not reach the customer")
 		}
 		time.Sleep(10 * time.Second)
@@ -70,7 +70,7 @@ func TestAudioWaitsForNothingButIsJoinedBeforeTheAcceptance(t *testing.T) {
 		p.leg.emit(EventAnswered)
 		synctest.Wait()
 		p.leg.stream.receive(1)
-		if w.a.stream.frames == 0 {
+		if w.a.stream.sentFrames() == 0 {
 			t.Error("the first syllable was not handed to the gate")
 		}
 		time.Sleep(acceptTimeout + time.Second)
@@ -161,7 +161,7 @@ func TestNobodyAnswers(t *testing.T) {
 		p.leg.emit(EventRinging)
 		time.Sleep(24 * time.Second)
 		synctest.Wait()
-		if len(p.leg.hangups) != 0 {
+		if p.leg.hangupCount() != 0 {
 			t.Error("gave up before the ring time was over")
 		}
 		time.Sleep(2 * time.Second)
@@ -181,7 +181,7 @@ func TestOnePhoneDecliningLeavesTheOtherRinging(t *testing.T) {
 		synctest.Wait()
 		p.leg.end(Cause{Fault: FaultCallee, Reason: ReasonDeclined})
 		synctest.Wait()
-		if len(w.a.hangups) != 0 {
+		if w.a.hangupCount() != 0 {
 			t.Fatal("one of two phones ended the call")
 		}
 		q.leg.end(Cause{Fault: FaultUpstream, Reason: ReasonUnreachable})
@@ -270,7 +270,7 @@ func TestHoldPlaysMusicToTheOtherSideOnly(t *testing.T) {
 			t.Errorf("music stopped %d times", stopped)
 		}
 		p.leg.stream.receive(9)
-		if w.a.stream.frames == 0 {
+		if w.a.stream.sentFrames() == 0 {
 			t.Error("audio is not back after resume")
 		}
 		p.leg.emit(EventHold)
@@ -372,7 +372,7 @@ func TestABugEndsItsCallOnly(t *testing.T) {
 		if c := w.a.lastHangup(); c.Reason != ReasonInternal {
 			t.Errorf("the broken call ended with %+v", c)
 		}
-		if len(w.Calls()) != 1 || len(good.hangups) != 0 {
+		if len(w.Calls()) != 1 || good.hangupCount() != 0 {
 			t.Error("the bug touched another call")
 		}
 		if n := testutil.ToFloat64(w.metrics.panics); n != 1 {

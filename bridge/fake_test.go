@@ -154,6 +154,18 @@ func (l *fakeLeg) lastHangup() Cause {
 	return l.hangups[len(l.hangups)-1]
 }
 
+func (l *fakeLeg) hangupCount() int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.hangups)
+}
+
+func (s *fakeStream) sentFrames() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.frames
+}
+
 // fakePhone is a Dialer with one leg.
 type fakePhone struct {
 	kind   Kind
