@@ -11,6 +11,7 @@ import (
 
 	"deskbridge/bridge"
 	"deskbridge/policy"
+	"deskbridge/store"
 )
 
 // aliasPrefix begins every alias of a customer without a phone number: +999 is not assigned to any country (ITU E.164).
@@ -18,15 +19,15 @@ const aliasPrefix = "999"
 
 // customers is what the dial plan needs of the store.
 type customers interface {
-	ByPhone(ctx context.Context, phone string) (bridge.Customer, error)
+	Resolve(ctx context.Context, id store.Identity) (bridge.Customer, error)
 	ByAlias(ctx context.Context, alias string) (bridge.Customer, error)
 }
 
 // permitted is what the authorizer needs of a line.
 type permitted interface {
 	bridge.Dialer
-	// Permission asks Meta, and says what it answered; PermissionUnknown when it could not be asked.
-	Permission(ctx context.Context, c bridge.Customer) policy.Facts
+	// Permission asks Meta, and says what it answered.
+	Permission(ctx context.Context, c bridge.Customer) (policy.Facts, error)
 }
 
 // plant is one version of the settings together with the running things they name. It is immutable: a change of settings
@@ -160,7 +161,7 @@ func (d *dialPlan) customer(ctx context.Context, dialled, country string) (bridg
 	if err != nil {
 		return bridge.Customer{}, bridge.Cause{Fault: bridge.FaultCaller, Reason: bridge.ReasonBadNumber, Text: err.Error()}
 	}
-	c, err := d.customers.ByPhone(ctx, phone)
+	c, err := d.customers.Resolve(ctx, store.Identity{Phone: phone})
 	return c, lookupCause(err)
 }
 
@@ -203,17 +204,20 @@ func normalizeNumber(dialled, country string) (string, error) {
 }
 
 // Authorize implements bridge.Authorizer: the settings' static allow, and for outbound calls Meta's live permission.
-func (d *dialPlan) Authorize(ctx context.Context, a bridge.Attempt) policy.Decision {
+func (d *dialPlan) Authorize(ctx context.Context, a bridge.Attempt) (policy.Decision, error) {
 	p := d.plant.Load()
 	l, ok := p.line(a.Line)
 	facts := policy.Facts{Outbound: a.Direction == bridge.Outbound, LineOn: ok && l.Enabled, Allow: l.Inbound.Enabled}
 	if facts.Outbound {
 		facts.Allow = l.Outbound.Enabled
 		if facts.LineOn && facts.Allow {
-			live := p.lines[l.ID].Permission(ctx, a.Customer)
+			live, err := p.lines[l.ID].Permission(ctx, a.Customer)
+			if err != nil {
+				return policy.Decision{}, err
+			}
 			facts.Permission, facts.PermissionExpires = live.Permission, live.PermissionExpires
 			facts.CanStart, facts.NextStart = live.CanStart, live.NextStart
 		}
 	}
-	return policy.Decide(facts, d.now())
+	return policy.Decide(facts, d.now()), nil
 }

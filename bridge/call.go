@@ -164,7 +164,12 @@ func (c *call) decide(cdr CDR) {
 		c.post(message{in: inRefused, cause: cause, route: route})
 		return
 	}
-	d := c.x.cfg.Authorizer.Authorize(ctx, Attempt{Direction: c.offer.Direction, Line: route.Line, Customer: route.Customer, From: c.offer.From})
+	d, err := c.x.cfg.Authorizer.Authorize(ctx, Attempt{Direction: c.offer.Direction, Line: route.Line, Customer: route.Customer, From: c.offer.From})
+	if err != nil {
+		c.log.Warn("the call could not be decided about", "err", err)
+		c.post(message{in: inRefused, route: route, cause: causeOf(err)})
+		return
+	}
 	if !d.Allowed {
 		c.post(message{in: inRefused, route: route, cause: Cause{Fault: FaultPolicy, Reason: ReasonRefused, Rule: d.Rule, Text: d.Sentence}})
 		return

@@ -135,6 +135,20 @@ func TestRefusalReachesThePhoneWithItsRule(t *testing.T) {
 	})
 }
 
+func TestAQuestionMetaCannotAnswerRefusesTheCallAsUpstream(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := meta()
+		w := newWorld(t, m)
+		w.cfg.Authorizer = authorizerFunc(func(context.Context, Attempt) policy.Decision { return policy.Decision{Rule: "error"} })
+		w.offer(Outbound)
+		synctest.Wait()
+		if c := w.a.lastHangup(); c.Reason != ReasonUpstream || c.RetryAfter != time.Minute || m.leg != nil {
+			t.Errorf("cause %+v", c)
+		}
+		w.stop(t)
+	})
+}
+
 func TestAnAttemptThatCannotBeStoredIsNotMade(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		m := meta()

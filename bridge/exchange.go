@@ -24,9 +24,10 @@ type Attempt struct {
 	From      string // outbound: the extension that dials
 }
 
-// Authorizer answers whether a call may happen. It may ask Meta; ctx bounds it. Unknown means no.
+// Authorizer answers whether a call may happen. It may ask Meta; ctx bounds it. Unknown means no. An error (a CauseError
+// names the cause) says that the question could not be decided at all: the call is refused, but by nobody's rule.
 type Authorizer interface {
-	Authorize(ctx context.Context, a Attempt) policy.Decision
+	Authorize(ctx context.Context, a Attempt) (policy.Decision, error)
 }
 
 // Target is one phone to ring, or the line to call the customer on.

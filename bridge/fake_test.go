@@ -229,7 +229,12 @@ func (f routerFunc) Route(ctx context.Context, o Offer) (Route, Cause) { return 
 
 type authorizerFunc func(ctx context.Context, a Attempt) policy.Decision
 
-func (f authorizerFunc) Authorize(ctx context.Context, a Attempt) policy.Decision { return f(ctx, a) }
+func (f authorizerFunc) Authorize(ctx context.Context, a Attempt) (policy.Decision, error) {
+	if d := f(ctx, a); d.Rule != "error" {
+		return d, nil
+	}
+	return policy.Decision{}, &CauseError{Cause: Cause{Fault: FaultUpstream, Reason: ReasonUpstream, RetryAfter: time.Minute}}
+}
 
 var errNoAnswerFromPBX = &CauseError{Cause: Cause{Fault: FaultUpstream, Reason: ReasonUnreachable}, Err: errors.New("pbx is down")}
 
