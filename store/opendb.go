@@ -1,0 +1,289 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/dgraph-io/badger/v4"
+	"golang.org/x/sys/unix"
+)
+
+const (
+	schemaVersion = 1
+	memTable      = 8 << 20
+	// vlogFile is Badger's least: our values are all far below ValueThreshold, so nothing goes to the value log and a
+	// bigger file would only be more to preallocate and sync.
+	vlogFile = 1 << 20
+	// openNeeds is what a start may write before the first poll: a write-ahead file, the flush of the one that was left,
+	// an empty value log, the discard file, and a compaction's first tables.
+	openNeeds = 10<<20 + 10<<20 + 2<<20 + 1<<20 + 4<<20
+)
+
+func (s *Store) options() badger.Options {
+	return badger.DefaultOptions(filepath.Join(s.cfg.Dir, "db")).
+		WithSyncWrites(true).
+		WithMemTableSize(memTable).
+		WithNumMemtables(2).
+		WithValueLogFileSize(vlogFile).
+		WithValueThreshold(1 << 20).
+		WithBlockCacheSize(8 << 20).
+		WithIndexCacheSize(8 << 20).
+		WithNumCompactors(2).
+		WithMetricsEnabled(false).  // expvar globals; ours are in metrics.go
+		WithDetectConflicts(false). // one goroutine writes
+		WithLogger(badgerLog{s.log})
+}
+
+// openDB opens the database if the disk lets it. It returns an error only for what waiting doesn't cure.
+func (s *Store) openDB() error {
+	if s.roomToOpen() {
+		db, err := openBadger(s.options())
+		if err == nil {
+			return s.adopt(db, false)
+		}
+		if !diskRefuses(err) {
+			return explain(err, s.cfg.Dir)
+		}
+		s.log.Error("database cannot be opened for writing; free space on the data disk", "err", err)
+	}
+	db, err := openBadger(s.options().WithReadOnly(true))
+	switch {
+	case err == nil:
+		s.log.Error("disk full or read-only: running from memory, database open for reading only; free space on the data disk",
+			"dir", s.cfg.Dir, "level", s.Level().String())
+		s.setLevel(max(s.Level(), Full))
+		return s.adopt(db, true)
+	case errors.Is(explain(err, s.cfg.Dir), ErrLocked):
+		return explain(err, s.cfg.Dir)
+	}
+	s.setLevel(max(s.Level(), Full))
+	// A new folder, or a crash whose write-ahead file must be repaired first, can't be opened read-only.
+	s.log.Error("disk full or read-only: running from memory, database not open; free space on the data disk",
+		"dir", s.cfg.Dir, "level", s.Level().String(), "err", err)
+	return nil
+}
+
+// roomToOpen gives the ballast's first half if that is what it takes.
+func (s *Store) roomToOpen() bool {
+	if s.Level() >= Full {
+		s.ballast.give()
+	}
+	sp, err := s.cfg.Statfs(s.cfg.Dir)
+	return err == nil && !sp.ReadOnly && sp.Free >= openNeeds
+}
+
+// openBadger fences Badger's y.Check panics on an unwritable folder.
+func openBadger(o badger.Options) (db *badger.DB, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = fmt.Errorf("open database: %v", p)
+		}
+	}()
+	if !o.ReadOnly {
+		if err := makeDir(o.Dir); err != nil {
+			return nil, err
+		}
+		if err := makeDiscard(filepath.Join(o.Dir, "DISCARD")); err != nil {
+			return nil, err
+		}
+	}
+	return badger.Open(o)
+}
+
+// makeDiscard makes Badger's discard file with its blocks: Badger ends the process if it cannot make it itself.
+func makeDiscard(path string) error {
+	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, os.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("make discard file: %w", err)
+	}
+	err = retryInterrupted(func() error { return unix.Fallocate(int(f.Fd()), 0, 0, 1<<20) })
+	if err = errors.Join(err, f.Close()); err != nil {
+		return errors.Join(fmt.Errorf("make discard file: %w", err), os.Remove(path))
+	}
+	return nil
+}
+
+// adopt checks the schema and the key and makes db the store's database.
+func (s *Store) adopt(db *badger.DB, readOnly bool) error {
+	if err := s.prepare(db, readOnly); err != nil {
+		return errors.Join(err, db.Close())
+	}
+	s.dbmu.Lock()
+	s.db.Store(db)
+	s.readOnly.Store(readOnly)
+	s.dbmu.Unlock()
+	if !readOnly {
+		s.preallocate()
+	}
+	return nil
+}
+
+func (s *Store) prepare(db *badger.DB, readOnly bool) error {
+	t := &tx{s: s, t: db.NewTransaction(!readOnly), keys: newKeys()}
+	defer func() { t.t.Discard() }()
+	sum := []byte(s.crypt.hash("check", "appliance key"))
+	b, err := t.get(keySchema)
+	switch {
+	case errors.Is(err, ErrNotFound) && readOnly:
+		return fmt.Errorf("%w: empty", ErrUnavailable)
+	case errors.Is(err, ErrNotFound):
+		if err := errors.Join(t.set(keySchema, u64(schemaVersion)), t.set(keyCheck, sum), t.t.Commit()); err != nil {
+			return fmt.Errorf("write schema: %w", err)
+		}
+		return nil
+	case err != nil:
+		return err
+	case asU64(b) > schemaVersion:
+		return fmt.Errorf("%w: %d, this version knows %d: install the version that wrote it or restore a backup", ErrSchema, asU64(b), schemaVersion)
+	}
+	have, err := t.get(keyCheck)
+	if err != nil {
+		return err
+	}
+	if string(have) != string(sum) {
+		return fmt.Errorf("%w: put back keys/appliance.key (or the systemd credential) that belongs to this data folder", ErrWrongKey)
+	}
+	s.seq, s.arrivals = t.last(tabFact), t.last(tabPending)
+	if readOnly {
+		return nil
+	}
+	if err := sweepParts(s, db); err != nil {
+		return err
+	}
+	if half, err := t.has(keyRebuild); err != nil || half {
+		if err != nil {
+			return err
+		}
+		s.log.Warn("a rebuild of the views was interrupted; doing it again")
+		return s.rebuild(db)
+	}
+	return nil
+}
+
+// last is the highest number in a table of numbered keys.
+func (t *tx) last(table byte) uint64 {
+	o := badger.DefaultIteratorOptions
+	o.Prefix, o.PrefetchValues, o.Reverse = []byte{table}, false, true
+	it := t.t.NewIterator(o)
+	defer it.Close()
+	it.Seek([]byte{table + 1})
+	if !it.Valid() || len(it.Item().Key()) != 9 {
+		return 0
+	}
+	return asU64(it.Item().Key()[1:])
+}
+
+// reopen is the guard's: there is room again. It reports whether the database can be written.
+func (s *Store) reopen() bool {
+	if s.db.Load() != nil && !s.readOnly.Load() {
+		return true
+	}
+	if !s.roomToOpen() {
+		return false
+	}
+	s.dbmu.Lock()
+	if db := s.db.Swap(nil); db != nil {
+		if err := db.Close(); err != nil {
+			s.log.Warn("closing the read-only database", "err", err)
+		}
+	}
+	s.dbmu.Unlock()
+	db, err := openBadger(s.options())
+	if err == nil {
+		err = s.adopt(db, false)
+	}
+	if err != nil {
+		s.log.Error("database still cannot be opened", "err", err)
+		return false
+	}
+	s.log.Info("database open again; writing what waited in memory")
+	return true
+}
+
+// diskRefuses tells errors that pass when the disk gets better.
+func diskRefuses(err error) bool {
+	for _, e := range []error{unix.ENOSPC, unix.EROFS, unix.EDQUOT, unix.EIO} {
+		if errors.Is(err, e) || strings.Contains(err.Error(), e.Error()) { // Badger formats some causes away
+			return true
+		}
+	}
+	return false
+}
+
+func explain(err error, dir string) error {
+	if strings.Contains(err.Error(), "Cannot acquire directory lock") {
+		return fmt.Errorf("%w: %s: stop the other deskbridge (systemctl stop deskbridge), or use its API instead of a second process", ErrLocked, dir)
+	}
+	if errors.Is(err, os.ErrPermission) {
+		return fmt.Errorf("%w: give %s to the user that runs deskbridge", err, dir)
+	}
+	return err
+}
+
+func makeDir(dir string) error {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return fmt.Errorf("make data folder: %w", err)
+	}
+	return nil
+}
+
+// preallocate gives the write-ahead files their blocks, so that a write through Badger's mapping cannot meet a full disk.
+// Badger sizes such a file sparsely at twice the memtable and starts the next one when a memtable is full.
+func (s *Store) preallocate() {
+	dir := filepath.Join(s.cfg.Dir, "db")
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		s.log.Warn("reading the database folder", "err", err)
+		return
+	}
+	for _, e := range entries {
+		size := map[string]int64{".mem": memTable + memTable/4, "vlog": 2 * vlogFile}[tail(e.Name(), 4)]
+		if e.Name() == "DISCARD" {
+			size = 1 << 20
+		}
+		info, err := e.Info()
+		if size == 0 || err != nil || info.Size() < size { // a shorter one is finished
+			continue
+		}
+		if st, ok := info.Sys().(*unixStat); ok && st.Blocks*512 >= size {
+			continue
+		}
+		if err := allocate(filepath.Join(dir, e.Name()), size); err != nil {
+			s.log.Warn("preallocating a database file; free space on the data disk", "file", e.Name(), "err", err)
+		}
+	}
+}
+
+func tail(s string, n int) string { return s[max(0, len(s)-n):] }
+
+// grown notes committed bytes and looks after the write-ahead files now and then: a new one comes with each full memtable.
+func (s *Store) grown(bytes int) {
+	if s.unsynced.Add(int64(bytes)) >= memTable/32 {
+		s.unsynced.Store(0)
+		s.preallocate()
+	}
+}
+
+func allocate(path string, size int64) error {
+	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }()
+	return retryInterrupted(func() error { return unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, size) })
+}
+
+func retryInterrupted(fn func() error) error {
+	for deadline := time.Now().Add(time.Second); ; {
+		if err := fn(); !errors.Is(err, unix.EINTR) || time.Now().After(deadline) {
+			return err
+		}
+	}
+}
