@@ -111,6 +111,11 @@ func (e *Error) SDPInvalid() bool {
 	return e.Code == 138008 || (e.Code == 100 && e.says("sdp", "fingerprint"))
 }
 
+// BadRecipient: the customer's number or ID is malformed, or our own. Code 100 says so only in its words.
+func (e *Error) BadRecipient() bool {
+	return e.Code == 131021 || (e.Code == 100 && e.says("recipient", "phone number", "parameter 'to'", "parameter to"))
+}
+
 // CallGone: the call is unknown or over, so nothing more can be done with it. Meta documents no code for this (§6.6): it
 // is code 100 and known by its words.
 func (e *Error) CallGone() bool {
