@@ -7,30 +7,31 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/hraban/opus"
 	"golang.org/x/sys/unix"
+
+	"deskbridge/media"
 )
 
 // checkOpus proves that the library that was found at run time works: one frame through encoder and decoder.
 func checkOpus(context.Context) Finding {
 	const fix = "install libopus0 (apt-get install libopus0)"
-	enc, err := opus.NewEncoder(16000, 1, opus.AppVoIP)
+	enc, err := media.NewEncoder(media.Opus, 16000)
 	if err != nil {
 		return problem(fix, "no encoder: %v", err)
 	}
-	dec, err := opus.NewDecoder(8000, 1)
+	dec, err := media.NewDecoder(media.Opus, 8000)
 	if err != nil {
 		return problem(fix, "no decoder: %v", err)
 	}
-	packet, out := make([]byte, 1275), make([]int16, 160)
-	n, err := enc.Encode(make([]int16, 320), packet)
+	packet := make([]byte, 1275)                          // RFC 6716 §3.2: the longest frame
+	n, err := enc.Encode(make([]int16, 16000/50), packet) // 20 ms in
 	if err == nil {
-		_, err = dec.Decode(packet[:n], out)
+		_, err = dec.Decode(packet[:n], make([]int16, 8000*120/1000)) // room for the longest packet
 	}
 	if err != nil {
 		return problem(fix, "a frame did not pass: %v", err)
 	}
-	return ok("%s", opus.Version())
+	return ok("%s", media.OpusVersion())
 }
 
 // checkDataDir proves that the folder can be written durably by the user who runs the check.
