@@ -23,9 +23,12 @@ type customers interface {
 	ByAlias(ctx context.Context, alias string) (bridge.Customer, error)
 }
 
-// permitted is what the authorizer needs of a line.
-type permitted interface {
+// callLine is what the appliance needs of a WhatsApp line.
+type callLine interface {
 	bridge.Dialer
+	// Terminate and Disown end a call that a crash left open, by Meta's ID or by ours.
+	Terminate(ctx context.Context, wacid string) error
+	Disown(call string)
 	// Permission asks Meta, and says what it answered.
 	Permission(ctx context.Context, c bridge.Customer) (policy.Facts, error)
 }
@@ -34,7 +37,7 @@ type permitted interface {
 // makes a new one, and calls that began under the old keep what they got from it.
 type plant struct {
 	settings *Settings
-	lines    map[string]permitted
+	lines    map[string]callLine
 	// phone and trunk give the dialer of a target; nil when there is none of that name.
 	phone func(extension string) bridge.Dialer
 	trunk func(name string) bridge.Dialer

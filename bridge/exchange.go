@@ -88,7 +88,7 @@ type Exchange struct {
 
 var _ Switchboard = (*Exchange)(nil)
 
-// New makes an Exchange. Stop it with Drain.
+// New makes an Exchange. Stop it with Drain, then Close.
 func New(cfg Config) *Exchange {
 	x := &Exchange{
 		cfg: cfg, metrics: newMetrics(cfg.Registerer), calls: map[string]*call{},
@@ -179,7 +179,7 @@ func (x *Exchange) changed() {
 }
 
 // Drain stops new calls, waits for the running ones until ctx ends, hangs the rest up with ReasonDrain and waits for
-// their records. It is the Exchange's Stop and may be called again.
+// them to end. It may be called again.
 func (x *Exchange) Drain(ctx context.Context) {
 	x.mu.Lock()
 	x.draining = true
@@ -199,8 +199,10 @@ func (x *Exchange) Drain(ctx context.Context) {
 		x.waitIdle(end)
 		cancel()
 	}
-	x.ledger.close()
 }
+
+// Close writes the facts still queued. Call it after Drain, when nobody offers calls any more: their facts would be lost.
+func (x *Exchange) Close() { x.ledger.close() }
 
 func (x *Exchange) waitIdle(ctx context.Context) bool {
 	for {

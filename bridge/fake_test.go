@@ -283,6 +283,7 @@ func (w *world) stop(t *testing.T) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	w.Drain(ctx)
+	w.Close()
 	if n := len(w.Calls()); n != 0 {
 		t.Errorf("%d calls left after drain", n)
 	}

@@ -1,0 +1,73 @@
+package appliance
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"deskbridge/bridge"
+)
+
+// recoverLimit is how long calls found open after a crash may take to be ended at Meta and at the PBX (reliability promise
+// 2), all together.
+const recoverLimit = 8 * time.Second
+
+// recoverAtOnce bounds the requests to Meta under way.
+const recoverAtOnce = 16
+
+// recoverCalls closes what a crash left open: the call is ended at Meta and at the PBX, then its record is closed as
+// interrupted. In this order: a crash in between repeats it, and ending an ended call is harmless. It runs beside the
+// start, so that new calls do not wait for old ones.
+func (a *App) recoverCalls(ctx context.Context) {
+	open, err := a.store.OpenCalls(ctx)
+	if err != nil {
+		a.log.Error("calls that a crash may have left open could not be read; Meta ends them by itself within a minute", "err", err)
+		return
+	}
+	if len(open) == 0 {
+		return
+	}
+	a.log.Warn("calls were open when the appliance died; ending them", "calls", len(open))
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recoverLimit)
+	slots := make(chan struct{}, recoverAtOnce)
+	var all sync.WaitGroup
+	for _, cdr := range open {
+		// At once and for every one: late webhooks of these calls belong to nobody.
+		all.Go(func() {
+			slots <- struct{}{}
+			defer func() { <-slots }()
+			a.endInterrupted(ctx, cdr)
+		})
+	}
+	a.onStop("recovery", func(context.Context) error { cancel(); all.Wait(); return nil })
+}
+
+func (a *App) endInterrupted(ctx context.Context, cdr bridge.CDR) {
+	log := a.log.With("call", cdr.ID)
+	if line := a.plan.plant.Load().lines[cdr.Line]; line != nil {
+		if cdr.Wacid != "" {
+			if err := line.Terminate(ctx, cdr.Wacid); err != nil {
+				log.Warn("an interrupted call could not be ended at WhatsApp; it ends there when no audio comes", "err", err)
+			}
+		} else if cdr.Direction == bridge.Outbound {
+			line.Disown(cdr.ID)
+		}
+	}
+	for _, leg := range cdr.Legs {
+		if leg.Kind == bridge.KindSIP && len(leg.Dialog) > 0 {
+			if err := a.sip.EndOrphan(ctx, leg); err != nil {
+				log.Info("the phone of an interrupted call could not be told", "peer", leg.Peer, "err", err)
+			}
+		}
+	}
+	cdr.State = "ended"
+	cdr.EndedAt = time.Now()
+	cdr.Cause = bridge.Cause{Fault: bridge.FaultUs, Reason: bridge.ReasonInterrupted}
+	record, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if err := a.store.Record(record, bridge.Fact{Kind: bridge.FactEnded, At: cdr.EndedAt, CDR: cdr}); err != nil {
+		log.Error("the record of an interrupted call could not be closed; it is tried again at the next start", "err", err)
+		return
+	}
+	log.Info("interrupted call closed", "line", cdr.Line)
+}
