@@ -44,19 +44,13 @@ func encodeAlaw(sample int) byte {
 	v := sample >> 3
 	if v < 0 {
 		sign = 0
-		v = -v - 1
+		v = ^v
 	}
 	exponent := 0
 	for v>>exponent > 31 {
 		exponent++
 	}
-	var code byte
-	if exponent == 0 && v < 16*2 {
-		code = byte(v >> 1)
-	} else {
-		code = byte((exponent+1)<<4) | byte(v>>(exponent+1)&15)
-	}
-	return (sign | code) ^ 0x55
+	return (sign | byte(exponent<<4) | byte(v>>max(exponent, 1)&15)) ^ 0x55
 }
 
 const ulawBias = 0x84
@@ -72,10 +66,10 @@ func decodeUlaw(u byte) int16 {
 
 func encodeUlaw(sample int) byte {
 	sign := byte(0)
-	v := sample >> 2 << 2
+	v := sample
 	if v < 0 {
 		sign = 0x80
-		v = -v
+		v = ^v // as the ITU's own code (G.191) does; -v would differ at the decision levels
 	}
 	v = min(v+ulawBias, 0x7fff)
 	exponent := 7

@@ -70,7 +70,11 @@ func (o *Outlet) early(f *Frame, now time.Time) bool {
 
 func (o *Outlet) enqueue(f *Frame, now time.Time) {
 	if o.queue.n == 0 {
+		// Its place on the line, but never more than its own length from now: silence may have pushed the line far ahead.
 		o.queue.nextAt = o.line.lastReal.Add(o.cfg.Format.Codec.Duration(f.Ticks))
+		if o.line.end.Before(o.queue.nextAt) {
+			o.queue.nextAt = o.line.end
+		}
 	}
 	if o.queue.push(f, now) {
 		o.count.dropped++

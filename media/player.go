@@ -9,7 +9,7 @@ import (
 // playLate is how far behind its clock a player may fall before it gives up catching up frame by frame.
 const playLate = 200 * time.Millisecond
 
-// Player plays PCM to a stream on a 20 ms clock: hold music, prompts. It runs on a timer of its own, which ends with the
+// Player plays PCM to a stream on a clock of its ptime (20 ms for Opus): hold music, prompts. It runs on a timer of its own, which ends with the
 // audio or with Stop.
 type Player struct {
 	mu      sync.Mutex
@@ -25,6 +25,7 @@ type Player struct {
 	payload []byte
 	frame   Frame
 	ticks   uint32
+	every   time.Duration // length of a frame
 	next    time.Time
 	timer   *time.Timer
 	started bool
@@ -37,7 +38,7 @@ func NewPlayer(dst Stream, pcm []int16, rate int, loop bool) (*Player, error) {
 	if len(pcm) == 0 {
 		return nil, fmt.Errorf("new player: no audio")
 	}
-	p := &Player{dst: dst, source: pcm, rate: rate, loop: loop, payload: make([]byte, MaxPayload), done: make(chan struct{})}
+	p := &Player{dst: dst, source: pcm, rate: rate, loop: loop, payload: make([]byte, MaxPayload), done: make(chan struct{}), every: 20 * time.Millisecond}
 	if f := dst.Format(); f.Codec != CodecNone {
 		if err := p.prepare(f); err != nil {
 			return nil, err
@@ -61,8 +62,12 @@ func (p *Player) prepare(f Format) error {
 		p.at = int(int64(p.at) * int64(len(pcm)) / int64(len(p.pcm)))
 	}
 	p.format, p.enc, p.pcm = f, enc, pcm
-	p.piece = make([]int16, rate/50)
-	p.ticks = f.Codec.Ticks(20 * time.Millisecond)
+	p.every = f.PTime
+	if f.Codec == Opus || p.every <= 0 {
+		p.every = 20 * time.Millisecond
+	}
+	p.piece = make([]int16, int64(rate)*int64(p.every)/int64(time.Second))
+	p.ticks = f.Codec.Ticks(p.every)
 	return nil
 }
 
@@ -116,7 +121,7 @@ func (p *Player) tick() {
 		p.end()
 		return
 	}
-	p.next = p.next.Add(20 * time.Millisecond)
+	p.next = p.next.Add(p.every)
 	wait := time.Until(p.next)
 	if wait < -playLate {
 		p.next = time.Now()
@@ -126,7 +131,7 @@ func (p *Player) tick() {
 
 // step sends one frame; false at the end of the audio.
 func (p *Player) step() bool {
-	if f := p.dst.Format(); f.Codec != p.format.Codec {
+	if f := p.dst.Format(); f != p.format {
 		if f.Codec == CodecNone {
 			return true
 		}

@@ -16,27 +16,38 @@ func Tone(freq float64, rate int, dur time.Duration) []int16 {
 
 // ToneLevel returns the share (0–1) of the signal's energy that lies at freq, by the Goertzel algorithm under a Hann
 // window. A clean tone gives about 1, speech or noise far less, silence 0.
-func ToneLevel(pcm []int16, rate int, freq float64) float64 {
-	if len(pcm) == 0 {
-		return 0
-	}
-	w := 2 * math.Pi * freq / float64(rate)
-	coeff := 2 * math.Cos(w)
-	var s1, s2, energy, window float64
+func ToneLevel(pcm []int16, rate int, freq float64) float64 { return hann(pcm).level(rate, freq) }
+
+// windowed is a signal under a Hann window, ready to be searched.
+type windowed struct {
+	x              []float64
+	energy, window float64
+}
+
+func hann(pcm []int16) windowed {
+	w := windowed{x: make([]float64, len(pcm))}
 	for i, v := range pcm {
 		h := 0.5 - 0.5*math.Cos(2*math.Pi*(float64(i)+0.5)/float64(len(pcm)))
-		x := float64(v) * h
-		energy += x * x
-		window += h * h
-		s1, s2 = x+coeff*s1-s2, s1
+		w.x[i] = float64(v) * h
+		w.energy += w.x[i] * w.x[i]
+		w.window += h * h
 	}
-	if energy < float64(len(pcm)) { // below one step of the converter: silence
+	return w
+}
+
+func (w windowed) level(rate int, freq float64) float64 {
+	n := float64(len(w.x))
+	if n == 0 || w.energy < n { // below one step of the converter: silence
 		return 0
+	}
+	coeff := 2 * math.Cos(2*math.Pi*freq/float64(rate))
+	var s1, s2 float64
+	for _, x := range w.x {
+		s1, s2 = x+coeff*s1-s2, s1
 	}
 	power := s1*s1 + s2*s2 - coeff*s1*s2
 	// A sine of amplitude a has energy a²/2·Σh² and power (a/2·Σh)², Σh being half the length.
-	sum := float64(len(pcm)) / 2
-	return min(power*2*window/(energy*sum*sum), 1)
+	return min(power*2*w.window/(w.energy*n/2*n/2), 1)
 }
 
 // Level returns the RMS level in dBFS, -infinity for digital silence.
@@ -48,18 +59,25 @@ func Level(pcm []int16) float64 {
 	return 10 * math.Log10(sum/float64(max(len(pcm), 1))/(32768*32768))
 }
 
-// DominantTone searches 100 Hz to 3900 Hz and returns the strongest frequency (to about 1 Hz for a second of audio) and
-// its ToneLevel.
+// DominantTone searches 100 Hz to 3900 Hz and returns the strongest frequency (to 1 Hz for a second of audio) and its
+// ToneLevel.
 func DominantTone(pcm []int16, rate int) (freq, level float64) {
-	// A second is plenty; the search is for tests and the self-test.
-	pcm = pcm[:min(len(pcm), rate)]
+	pcm = pcm[:min(len(pcm), rate)] // a second is plenty
 	if len(pcm) == 0 {
 		return 0, 0
 	}
-	bin := float64(rate) / float64(len(pcm))
-	step := max(bin, 1)
-	for f := 100.0; f <= 3900 && f < float64(rate)/2; f += step {
-		if l := ToneLevel(pcm, rate, f); l > level {
+	// First coarsely over a part of it, then closely around what was found.
+	part := hann(pcm[:min(len(pcm), rate/8)])
+	step := float64(rate) / float64(len(part.x))
+	for f := 100.0; f <= 3900 && f < float64(rate)/2; f += step / 2 {
+		if l := part.level(rate, f); l > level {
+			freq, level = f, l
+		}
+	}
+	whole, around := hann(pcm), freq
+	level = 0
+	for f := around - step; f <= around+step; f++ {
+		if l := whole.level(rate, f); l > level {
 			freq, level = f, l
 		}
 	}
