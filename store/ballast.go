@@ -13,9 +13,9 @@ import (
 
 type unixStat = syscall.Stat_t
 
-// ballast is a preallocated file of space nobody needs, until the disk is full. The first half is given back when the
-// level reaches Full, so that Badger can finish what it is doing and a start has room. The second half is kept for page
-// faults: see rescue_linux.go.
+// ballast is a preallocated file of space nobody needs, until the disk is full. The first quarter is given back when the
+// level reaches Full, so that a start has room and ordinary files can grow a little. The rest pays for the flush and the
+// compactions that Badger has begun, page fault by page fault: see rescue_linux.go.
 type ballast struct {
 	path string
 	size int64 // 0: none wanted
@@ -23,7 +23,7 @@ type ballast struct {
 	mu   sync.Mutex
 	f    *os.File
 	slot int
-	half bool // the first half is given back
+	lent bool // the first quarter is given back
 }
 
 func newBallast(dir string, size int64) *ballast {
@@ -35,10 +35,12 @@ func newBallast(dir string, size int64) *ballast {
 	if err != nil {
 		return b
 	}
-	b.f, b.half = f, !b.whole()
-	b.slot = arm(int(f.Fd()), b.size/2, b.size)
+	b.f, b.lent = f, !b.whole()
+	b.slot = arm(int(f.Fd()), b.quarter(), b.size)
 	return b
 }
+
+func (b *ballast) quarter() int64 { return b.size / 4 &^ (sliceSize - 1) }
 
 // held is how many bytes of disk the file has.
 func (b *ballast) held() int64 {
@@ -64,22 +66,22 @@ func (b *ballast) given() int64 {
 	return b.size - b.held()
 }
 
-// give hands the first half back to the file system.
+// give hands the first quarter back to the file system.
 func (b *ballast) give() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.f == nil || b.half {
+	if b.f == nil || b.lent {
 		return
 	}
-	b.half = true
-	_ = unix.Fallocate(int(b.f.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, 0, b.size/2)
+	b.lent = true
+	_ = unix.Fallocate(int(b.f.Fd()), unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, 0, b.quarter())
 }
 
-// take makes the ballast, whole.
-func (b *ballast) take() error {
+// take makes the ballast, whole, if spare bytes can be spared for it.
+func (b *ballast) take(spare int64) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.size == 0 || b.f != nil && b.whole() {
+	if b.size == 0 || b.f != nil && b.whole() || b.size-b.held() > spare {
 		return nil
 	}
 	if b.f == nil {
@@ -92,9 +94,9 @@ func (b *ballast) take() error {
 	if err := retryInterrupted(func() error { return unix.Fallocate(int(b.f.Fd()), 0, 0, b.size) }); err != nil {
 		return fmt.Errorf("ballast: %w", err)
 	}
-	b.half = false
+	b.lent = false
 	disarm(b.slot)
-	b.slot = arm(int(b.f.Fd()), b.size/2, b.size)
+	b.slot = arm(int(b.f.Fd()), b.quarter(), b.size)
 	return nil
 }
 

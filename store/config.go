@@ -30,7 +30,7 @@ type Limits struct {
 	Low     int64 // below: optional writes refused. 1 GiB
 	Tight   int64 // below: everything but call facts, customers and webhooks refused. 256 MiB
 	Full    int64 // below: those too; call facts stay in memory. 64 MiB
-	Ballast int64 // size of the file given back when space ends. 64 MiB; negative: none
+	Ballast int64 // size of the file that pays for unfinished work when space ends. 128 MiB; negative: none
 
 	Poll       time.Duration // how often the disk is looked at. 1 s
 	Probe      time.Duration // how often a small synced write proves that it answers. 5 s
@@ -66,7 +66,7 @@ func (l Limits) withDefaults() Limits {
 	set(&l.Low, 1<<30)
 	set(&l.Tight, 256<<20)
 	set(&l.Full, 64<<20)
-	set(&l.Ballast, 64<<20)
+	set(&l.Ballast, 128<<20)
 	set(&l.Poll, time.Second)
 	set(&l.Probe, 5*time.Second)
 	set(&l.Stuck, 10*time.Second)

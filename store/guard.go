@@ -104,7 +104,7 @@ func (s *Store) look() {
 	}
 	s.setLevel(l)
 	if l < Tight {
-		if err := s.ballast.take(); err != nil {
+		if err := s.ballast.take(sp.Free - s.cfg.Limits.Tight); err != nil {
 			s.log.Warn("making the ballast again", "err", err)
 		}
 	}

@@ -33,6 +33,11 @@ func (s *Store) options() badger.Options {
 		WithBlockCacheSize(8 << 20).
 		WithIndexCacheSize(8 << 20).
 		WithNumCompactors(2).
+		// Few tables in level 0 keep one compaction small: a flush (2 x 8 MB) and two compactions (level 0 with at most 4
+		// x 8 MB and 10 MB below it, and 2 MB with about ten times that below it) write under 96 MB, which is what the
+		// ballast keeps for them when somebody else fills the disk meanwhile. TestFullDiskNeverKillsTheDaemon.
+		WithNumLevelZeroTables(2).
+		WithNumLevelZeroTablesStall(4).
 		WithMetricsEnabled(false).  // expvar globals; ours are in metrics.go
 		WithDetectConflicts(false). // one goroutine writes
 		WithLogger(badgerLog{s.log})
@@ -50,24 +55,46 @@ func (s *Store) openDB() error {
 		}
 		s.log.Error("database cannot be opened for writing; free space on the data disk", "err", err)
 	}
-	db, err := openBadger(s.options().WithReadOnly(true))
-	switch {
-	case err == nil:
-		s.log.Error("disk full or read-only: running from memory, database open for reading only; free space on the data disk",
-			"dir", s.cfg.Dir, "level", s.Level().String())
-		s.setLevel(max(s.Level(), Full))
-		return s.adopt(db, true)
-	case errors.Is(explain(err, s.cfg.Dir), ErrLocked):
+	return s.openDegraded()
+}
+
+// openDegraded opens for reading what can be opened so. After a crash the write-ahead file must be repaired, which
+// needs writing (and Badger leaks its goroutines when a read-only open finds that out, so it isn't tried).
+func (s *Store) openDegraded() error {
+	if err := lockFree(s.options().Dir); err != nil {
 		return explain(err, s.cfg.Dir)
 	}
 	s.setLevel(max(s.Level(), Full))
-	// A new folder, or a crash whose write-ahead file must be repaired first, can't be opened read-only.
-	s.log.Error("disk full or read-only: running from memory, database not open; free space on the data disk",
-		"dir", s.cfg.Dir, "level", s.Level().String(), "err", err)
+	dir := s.options().Dir
+	left, _ := filepath.Glob(filepath.Join(dir, "*"+".mem"))
+	if _, err := os.Stat(filepath.Join(dir, "MANIFEST")); err == nil && len(left) == 0 {
+		db, err := openBadger(s.options().WithReadOnly(true))
+		if err == nil {
+			s.log.Error("disk full or read-only: running from memory, database open for reading only; free space on the data disk", "dir", dir)
+			return s.adopt(db, true)
+		}
+		s.log.Warn("opening the database for reading", "err", err)
+	}
+	s.log.Error("disk full or read-only: running from memory, database not open; free space on the data disk", "dir", dir)
 	return nil
 }
 
-// roomToOpen gives the ballast's first half if that is what it takes.
+// lockFree is Badger's own test for another process, without opening anything.
+func lockFree(dir string) error {
+	f, err := os.Open(dir)
+	if err != nil { // nothing there to lock
+		return nil //nolint:nilerr // a folder that can't be made yet is the degraded start's very case
+	}
+	defer func() { _ = f.Close() }()
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {
+		return errLockHeld
+	}
+	return nil
+}
+
+var errLockHeld = errors.New("Cannot acquire directory lock") //nolint:staticcheck // Badger's words
+
+// roomToOpen gives the ballast's first quarter if that is what it takes.
 func (s *Store) roomToOpen() bool {
 	if s.Level() >= Full {
 		s.ballast.give()
@@ -92,22 +119,6 @@ func openBadger(o badger.Options) (db *badger.DB, err error) {
 		}
 	}
 	return badger.Open(o)
-}
-
-// makeDiscard makes Badger's discard file with its blocks: Badger ends the process if it cannot make it itself.
-func makeDiscard(path string) error {
-	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
-	if errors.Is(err, os.ErrExist) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("make discard file: %w", err)
-	}
-	err = retryInterrupted(func() error { return unix.Fallocate(int(f.Fd()), 0, 0, 1<<20) })
-	if err = errors.Join(err, f.Close()); err != nil {
-		return errors.Join(fmt.Errorf("make discard file: %w", err), os.Remove(path))
-	}
-	return nil
 }
 
 // adopt checks the schema and the key and makes db the store's database.
@@ -185,7 +196,7 @@ func (s *Store) reopen() bool {
 	if s.db.Load() != nil && !s.readOnly.Load() {
 		return true
 	}
-	if !s.roomToOpen() {
+	if time.Now().Before(s.reopenAt) || !s.roomToOpen() {
 		return false
 	}
 	s.dbmu.Lock()
@@ -200,6 +211,9 @@ func (s *Store) reopen() bool {
 		err = s.adopt(db, false)
 	}
 	if err != nil {
+		// Each failed open leaves a few of Badger's goroutines behind: try rarely.
+		s.reopenWait = min(max(2*s.reopenWait, time.Second), time.Minute)
+		s.reopenAt = time.Now().Add(s.reopenWait)
 		s.log.Error("database still cannot be opened", "err", err)
 		return false
 	}
@@ -232,58 +246,4 @@ func makeDir(dir string) error {
 		return fmt.Errorf("make data folder: %w", err)
 	}
 	return nil
-}
-
-// preallocate gives the write-ahead files their blocks, so that a write through Badger's mapping cannot meet a full disk.
-// Badger sizes such a file sparsely at twice the memtable and starts the next one when a memtable is full.
-func (s *Store) preallocate() {
-	dir := filepath.Join(s.cfg.Dir, "db")
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		s.log.Warn("reading the database folder", "err", err)
-		return
-	}
-	for _, e := range entries {
-		size := map[string]int64{".mem": memTable + memTable/4, "vlog": 2 * vlogFile}[tail(e.Name(), 4)]
-		if e.Name() == "DISCARD" {
-			size = 1 << 20
-		}
-		info, err := e.Info()
-		if size == 0 || err != nil || info.Size() < size { // a shorter one is finished
-			continue
-		}
-		if st, ok := info.Sys().(*unixStat); ok && st.Blocks*512 >= size {
-			continue
-		}
-		if err := allocate(filepath.Join(dir, e.Name()), size); err != nil {
-			s.log.Warn("preallocating a database file; free space on the data disk", "file", e.Name(), "err", err)
-		}
-	}
-}
-
-func tail(s string, n int) string { return s[max(0, len(s)-n):] }
-
-// grown notes committed bytes and looks after the write-ahead files now and then: a new one comes with each full memtable.
-func (s *Store) grown(bytes int) {
-	if s.unsynced.Add(int64(bytes)) >= memTable/32 {
-		s.unsynced.Store(0)
-		s.preallocate()
-	}
-}
-
-func allocate(path string, size int64) error {
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = f.Close() }()
-	return retryInterrupted(func() error { return unix.Fallocate(int(f.Fd()), unix.FALLOC_FL_KEEP_SIZE, 0, size) })
-}
-
-func retryInterrupted(fn func() error) error {
-	for deadline := time.Now().Add(time.Second); ; {
-		if err := fn(); !errors.Is(err, unix.EINTR) || time.Now().After(deadline) {
-			return err
-		}
-	}
 }

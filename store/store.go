@@ -48,8 +48,10 @@ type Store struct {
 
 	testCommit func() // tests: runs before each commit
 
-	ballast *ballast
-	guests  guests
+	ballast    *ballast
+	reopenAt   time.Time // guard only
+	reopenWait time.Duration
+	guests     guests
 
 	stop                             context.CancelFunc
 	writerDone, guardDone, probeDone chan struct{}
