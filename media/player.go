@@ -131,13 +131,12 @@ func (p *Player) tick() {
 
 // step sends one frame; false at the end of the audio.
 func (p *Player) step() bool {
-	if f := p.dst.Format(); f != p.format {
-		if f.Codec == CodecNone {
-			return true
-		}
-		if p.prepare(f) != nil {
-			return false
-		}
+	f := p.dst.Format()
+	if f.Codec == CodecNone {
+		return true // nothing negotiated yet: wait, without losing the beginning
+	}
+	if f != p.format && p.prepare(f) != nil {
+		return false
 	}
 	if p.at >= len(p.pcm) {
 		if !p.loop {

@@ -1,6 +1,18 @@
 package media
 
-import "sync"
+import (
+	"bytes"
+	"sync"
+	"time"
+)
+
+const (
+	ulawZero = 0xff
+	alawZero = 0xd5
+	// The smallest positive step of both bands: it lets predictor and step size of the decoder die down whatever state it
+	// is in. Encoded zeros, cut into frames and repeated, don't: they hum at -44 dBFS.
+	g722Zero = 0xfd
+)
 
 // SilenceFrame returns ready-made silence of this length, at most 120 ms (Opus: always 20 ms). The payload is shared:
 // never write to it.
@@ -19,15 +31,8 @@ type silenceSet struct {
 
 var silences = sync.OnceValue(func() *silenceSet {
 	s := &silenceSet{}
-	for _, c := range []Codec{PCMU, PCMA, G722} {
-		enc, err := NewEncoder(c, c.SampleRate())
-		if err != nil {
-			panic(err) // our own table of codecs is broken
-		}
-		s.flat[c] = make([]byte, c.Ticks(maxPacketMillis*1e6))
-		if _, err := enc.Encode(make([]int16, maxPacketMillis*c.SampleRate()/1000), s.flat[c]); err != nil {
-			panic(err)
-		}
+	for c, code := range map[Codec]byte{PCMU: ulawZero, PCMA: alawZero, G722: g722Zero} {
+		s.flat[c] = bytes.Repeat([]byte{code}, int(c.Ticks(maxPacketMillis*time.Millisecond)))
 	}
 	enc, err := newOpusEncoder(16000, DefaultOpusSettings)
 	if err != nil {
