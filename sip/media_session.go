@@ -29,7 +29,7 @@ type mediaSession struct {
 
 	mu      sync.Mutex // offers and answers, start and close
 	desc    description
-	offered []payload // our offer as far as no answer has replaced it
+	offered []payload // our last offer: an answer may come twice (183 and 200), or from another fork
 	started bool
 	closed  bool
 	wg      sync.WaitGroup
@@ -48,6 +48,7 @@ type route struct {
 	*agreement
 	*latch
 	rtcp  netip.AddrPort // where SDP wants RTCP
+	mute  bool           // on hold at the zero address
 	kinds [128]payloadKind
 }
 
@@ -93,7 +94,8 @@ func (e *mediaEngine) open(cfg mediaSessionConfig, h mediaHandlers) (*mediaSessi
 		e.metrics.exhaust.Inc()
 		return nil, err
 	}
-	s := &mediaSession{e: e, cfg: cfg, h: h, pair: pair, ssrc: rand.Uint32()}
+	s := &mediaSession{e: e, cfg: cfg, h: h, pair: pair, ssrc: rand.Uint32() | 1} // an Outlet takes 0 for "choose one"
+	s.in.count = media.NewReceiver(cfg.Codecs[0].ClockRate())
 	s.desc = description{addr: cfg.AdvertisedIP, id: rand.Uint64() >> 2} // some parsers read it signed
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -189,6 +191,7 @@ func (s *mediaSession) Answer(offer []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	s.offered = nil
 	s.adopt(a, g)
 	return body, nil
 }
@@ -213,11 +216,8 @@ func (s *mediaSession) checkFamily(a *remoteAudio) error {
 // adopt puts an agreement into force. The caller holds mu.
 func (s *mediaSession) adopt(a *remoteAudio, g *agreement) {
 	old := s.route.Load()
-	r := &route{agreement: g}
-	r.kinds = g.kinds()
-	r.latch = s.relatch(old, a)
-	r.rtcp = a.controlAddr()
-	s.offered = g.formats()
+	r := &route{agreement: g, latch: s.relatch(old, a), rtcp: a.controlAddr(), mute: a.zero, kinds: g.kinds()}
+	s.in.count.SetClock(g.audio.clock)
 	s.route.Store(r)
 	s.out.adopt(s, g)
 	if old == nil || old.held != g.held {

@@ -51,8 +51,7 @@ func (t mediaStream) SendDigit(d media.Digit) {
 func (t mediaStream) Stats() media.Stats {
 	var st media.Stats
 	s := t.s
-	s.in.fillStats(&st)
-	s.ctl.fillStats(&st)
+	s.in.count.FillStats(&st)
 	if o := s.out.outlet.Load(); o != nil {
 		o.FillStats(&st)
 	}

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/pion/rtcp"
 	"github.com/pion/rtp"
 
 	"deskbridge/media"
@@ -25,11 +26,14 @@ type receiveSide struct {
 
 	lastHeard atomic.Int64 // monotonic, since epoch
 	silent    atomic.Bool  // Timeout was reported
-	rejected  atomic.Uint64
-	count     reception
+	count     *media.Receiver
+	digits    media.DigitReceiver
+	ssrc      atomic.Uint32 // of the far end, for reports
+	seqShift  atomic.Uint32 // added to its numbers: see resync
 
 	packet   rtp.Packet
-	out      media.Packet
+	out      media.Packet // the last one, as handed on
+	tsShift  uint32
 	window   time.Time // second of the rate limit
 	inWindow int
 }
@@ -56,17 +60,27 @@ func (r *receiveSide) silence(now time.Time) time.Duration {
 // readRTP is the session's reader. It ends when the socket closes.
 func (s *mediaSession) readRTP() {
 	defer s.e.fence(s, "rtp reader")
+	s.readLoop(s.pair.rtp, s.receive)
+}
+
+// maxReadErrors in a row mean that the socket is broken and not merely telling of an ICMP error.
+const maxReadErrors = 100
+
+func (s *mediaSession) readLoop(conn *net.UDPConn, take func([]byte, netip.AddrPort, time.Time)) {
 	var buf [maxRTPPacket + 1]byte // a packet that fills it was longer than we take
-	for {
-		n, src, err := s.pair.rtp.ReadFromUDPAddrPort(buf[:])
-		if err != nil {
-			if errors.Is(err, net.ErrClosed) {
-				return
-			}
-			continue // an ICMP error of something we sent
+	for failed := 0; failed < maxReadErrors; {
+		n, src, err := conn.ReadFromUDPAddrPort(buf[:])
+		switch {
+		case err == nil:
+			failed = 0
+			take(buf[:n], netip.AddrPortFrom(src.Addr().Unmap(), src.Port()), time.Now())
+		case errors.Is(err, net.ErrClosed):
+			return
+		default:
+			failed++
 		}
-		s.receive(buf[:n], netip.AddrPortFrom(src.Addr().Unmap(), src.Port()), time.Now())
 	}
+	s.broken.Store(true)
 }
 
 // receive handles one datagram of the RTP port. Nothing here allocates, logs or takes a lock another call could hold.
@@ -105,12 +119,15 @@ func (s *mediaSession) receive(b []byte, src netip.AddrPort, now time.Time) {
 		s.latched(r, src)
 	}
 	s.in.heardAt(now)
-	s.in.count.note(p.SSRC, p.SequenceNumber, p.Timestamp, r.audio.clock, now, kind == kindAudio)
+	s.in.place(p, r.audio.clock, now)
+	s.in.count.Receive(s.in.out.Sequence, s.in.out.Timestamp, now, kind == kindAudio)
 	switch kind {
 	case kindAudio:
-		s.receiveAudio(p, now)
+		s.in.deliver(now)
 	case kindDigits:
-		s.receiveDigit(p, now)
+		if d, ok := s.in.digits.Receive(p.Payload, s.in.out.Timestamp); ok && s.h.Digit != nil {
+			s.h.Digit(d)
+		}
 	case kindOther:
 		s.follow(p.PayloadType)
 	}
@@ -118,7 +135,7 @@ func (s *mediaSession) receive(b []byte, src netip.AddrPort, now time.Time) {
 
 func (s *mediaSession) refuse(c interface{ Inc() }) {
 	c.Inc()
-	s.in.rejected.Add(1)
+	s.in.count.Reject()
 }
 
 // isControl tells RTCP from RTP on one port (RFC 5761 §4).
@@ -140,17 +157,44 @@ func (s *mediaSession) latched(r *route, src netip.AddrPort) {
 	s.e.metrics.latched.WithLabelValues("other").Inc()
 }
 
-// receiveAudio hands a packet to the sink.
-func (s *mediaSession) receiveAudio(p *rtp.Packet, now time.Time) {
-	in := &s.in
-	in.out = media.Packet{
-		Payload: p.Payload, Arrival: now, Timestamp: p.Timestamp, Sequence: p.SequenceNumber, Marker: p.Marker,
+// place puts a packet on the line its listeners see. A new stream of the far end (another SSRC: a transfer inside the PBX)
+// is joined to the old one: the next number, and a timestamp that moved by the time that passed.
+func (r *receiveSide) place(p *rtp.Packet, clock int, now time.Time) {
+	last := &r.out
+	if p.SSRC != r.ssrc.Load() {
+		r.ssrc.Store(p.SSRC)
+		if !last.Arrival.IsZero() {
+			passed := uint32(int64(now.Sub(last.Arrival)) * int64(clock) / int64(time.Second))
+			r.seqShift.Store(uint32(last.Sequence + 1 - p.SequenceNumber))
+			r.tsShift = last.Timestamp + passed - p.Timestamp
+		}
 	}
-	in.sinkMu.Lock()
-	defer in.sinkMu.Unlock()
-	if in.sink != nil && now.Sub(in.changed) > changePatience {
-		in.sink.ReceivePacket(&in.out)
+	r.out = media.Packet{
+		Payload: p.Payload, Arrival: now, Marker: p.Marker,
+		Timestamp: p.Timestamp + r.tsShift, Sequence: p.SequenceNumber + uint16(r.seqShift.Load()),
 	}
+}
+
+// deliver hands the placed packet to the sink.
+func (r *receiveSide) deliver(now time.Time) {
+	r.sinkMu.Lock()
+	defer r.sinkMu.Unlock()
+	if r.sink != nil && now.Sub(r.changed) > changePatience {
+		r.sink.ReceivePacket(&r.out)
+	}
+}
+
+// report is the report block on the far end's stream.
+func (r *receiveSide) report(now time.Time) []rtcp.ReceptionReport {
+	m, ok := r.count.Report(now)
+	if !ok {
+		return nil
+	}
+	return []rtcp.ReceptionReport{{
+		SSRC: r.ssrc.Load(), FractionLost: m.FractionLost, TotalLost: m.TotalLost, Jitter: m.Jitter,
+		LastSequenceNumber: m.HighestSeq - r.seqShift.Load(), // in the sender's own numbers
+		LastSenderReport:   m.LastSR, Delay: m.Delay,
+	}}
 }
 
 // changePatience is how long a sink may take to learn of a new codec. Until it sets itself anew, it would take the new
@@ -170,24 +214,15 @@ func (s *mediaSession) follow(pt uint8) {
 	g := *r.agreement
 	g.others = slices.Clone(g.others)
 	g.audio, g.others[i] = g.others[i], g.audio
-	n := &route{agreement: &g, latch: r.latch, rtcp: r.rtcp, kinds: g.kinds()}
+	n := &route{agreement: &g, latch: r.latch, rtcp: r.rtcp, mute: r.mute, kinds: g.kinds()}
 	s.in.sinkMu.Lock()
 	s.in.changed = time.Now()
 	s.in.sinkMu.Unlock()
+	s.in.count.SetClock(g.audio.clock)
 	s.route.Store(n)
 	s.out.adopt(s, &g)
 	s.mu.Unlock()
 	if s.h.Format != nil {
 		s.h.Format()
 	}
-}
-
-// receiveDigit hands a telephone-event packet to the digit receiver.
-func (s *mediaSession) receiveDigit(p *rtp.Packet, now time.Time) {
-	_ = now
-}
-
-func (r *receiveSide) fillStats(st *media.Stats) {
-	r.count.fillStats(st)
-	st.Rejected = r.rejected.Load()
 }

@@ -61,7 +61,8 @@ func (l *latch) take(src netip.AddrPort) bool {
 	fresh := src != l.from
 	if fresh {
 		l.from, l.count = src, 0
-		l.dest.Store(&src)
+		dest := src // here, so that only a new source costs an allocation
+		l.dest.Store(&dest)
 	}
 	if l.count < latchPackets {
 		l.count++

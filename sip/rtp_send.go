@@ -74,4 +74,3 @@ func (s *mediaSession) writeRTP(h *rtp.Header, payload []byte) error {
 	_, err = s.pair.rtp.WriteToUDPAddrPort(s.out.buf[:n], to)
 	return err
 }
-
