@@ -112,4 +112,3 @@ func FuzzStoredPayload(f *testing.F) {
 		_ = s.view(context.Background(), func(x *tx) error { _, _, err := x.nextPending(0); return err })
 	})
 }
-
