@@ -262,7 +262,7 @@ func (a *App) Ready() error {
 	switch {
 	case a.draining.Load():
 		return errors.New("stopping: running calls may finish, new ones are refused")
-	case a.store.Level() >= store.LevelFull:
+	case a.store.Level() >= store.Full:
 		return fmt.Errorf("the data disk is %s", a.store.Level())
 	}
 	return nil
@@ -332,4 +332,20 @@ func loadHoldMusic(path string) (func(media.Stream) func(), error) {
 		p.Start()
 		return p.Stop
 	}, nil
+}
+
+// Alive is the systemd watchdog's question: it fails only when the process is beyond help. A full or stuck disk is not:
+// calls go on.
+func (a *App) Alive() error {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = a.exchange.Calls() // takes every lock a call's state needs
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-time.After(5 * time.Second):
+		return errors.New("the call exchange does not answer")
+	}
 }
