@@ -85,6 +85,9 @@ func NewOutlet(cfg OutletConfig) *Outlet {
 	o.line.ts = rand.Uint32()
 	o.line.header = rtp.Header{Version: 2, SSRC: cfg.SSRC}
 	o.queue.init()
+	if cfg.Fill {
+		silences() // encoded once per process, and not while a call waits
+	}
 	return o
 }
 
@@ -143,6 +146,7 @@ func (o *Outlet) Pause(on bool) {
 		return
 	}
 	o.paused = on
+	o.finishEvent()
 	o.queue.clear()
 	o.events.clear()
 	now := time.Now()

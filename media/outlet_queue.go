@@ -25,8 +25,9 @@ type frameQueue struct {
 	slots    [queueFrames]queuedFrame
 	head, n  int
 	nextAt   time.Time // when the head may leave
-	since    time.Time // when the queue last became non-empty
-	draining bool      // the gate just opened: faster than real time until empty
+	since    time.Time // when the queue became non-empty; being empty for an instant doesn't count
+	emptied  time.Time
+	draining bool // the gate just opened: faster than real time until empty
 }
 
 func (q *frameQueue) init() {
@@ -40,7 +41,7 @@ func (q *frameQueue) clear() { q.head, q.n = 0, 0 }
 
 // push copies f to the tail and reports whether the oldest frame had to go for it.
 func (q *frameQueue) push(f *Frame, now time.Time) (dropped bool) {
-	if q.n == 0 {
+	if q.n == 0 && now.Sub(q.emptied) > burst {
 		q.since = now
 	}
 	if q.n == queueFrames {
@@ -69,16 +70,26 @@ func (o *Outlet) early(f *Frame, now time.Time) bool {
 }
 
 func (o *Outlet) enqueue(f *Frame, now time.Time) {
-	if o.queue.n == 0 {
+	empty := o.queue.n == 0
+	if o.queue.push(f, now) {
+		o.count.dropped++
+	}
+	if empty {
 		// Its place on the line, but never more than its own length from now: silence may have pushed the line far ahead.
-		o.queue.nextAt = o.line.lastReal.Add(o.cfg.Format.Codec.Duration(f.Ticks))
+		o.queue.nextAt = o.line.lastReal.Add(o.interval(f, now))
 		if o.line.end.Before(o.queue.nextAt) {
 			o.queue.nextAt = o.line.end
 		}
 	}
-	if o.queue.push(f, now) {
-		o.count.dropped++
+}
+
+// interval is how long after f left the next may leave: its length, or half of that while too many wait or have for long.
+func (o *Outlet) interval(f *Frame, now time.Time) time.Duration {
+	d := o.cfg.Format.Codec.Duration(f.Ticks)
+	if o.queue.draining || o.queue.n > 2 || now.Sub(o.queue.since) > standing {
+		d /= 2
 	}
+	return d
 }
 
 // advanceQueue sends the frames whose time has come.
@@ -90,15 +101,13 @@ func (o *Outlet) advanceQueue(now time.Time) {
 		s := &o.queue.slots[o.queue.head]
 		o.queue.drop() // the slot stays untouched until the next push
 		o.sendReal(&s.frame, now, s.arrived)
-		interval := o.cfg.Format.Codec.Duration(s.frame.Ticks)
-		if o.queue.draining || o.queue.n > 2 || now.Sub(o.queue.since) > standing {
-			interval /= 2
-		}
+		interval := o.interval(&s.frame, now)
 		// From the planned moment, so that a late timer doesn't stretch the pace; but never a burst.
 		if late := now.Sub(o.queue.nextAt); late > interval/2 {
 			o.queue.nextAt = now
 		}
 		o.queue.nextAt = o.queue.nextAt.Add(interval)
+		o.queue.emptied = now
 	}
 	if o.queue.n == 0 {
 		o.queue.draining = false

@@ -28,6 +28,7 @@ type PipeStats struct {
 	Late      uint64
 	Duplicate uint64
 	Malformed uint64
+	Unjoined  uint64        // dropped because the outgoing leg changed to a format that cannot be joined
 	Resyncs   uint64        // times the sender's numbers started anew
 	Window    time.Duration // reorder window now
 }
@@ -41,13 +42,15 @@ type Pipe struct {
 	opt  PipeOptions
 	win  window
 	path path
+	// refused is a format of the outgoing leg that cannot be joined; packets are dropped while it lasts.
+	refused Format
 	// lastTS and lastTicks are the timestamp and length of the packet that went on last.
 	lastTS, lastTicks uint32
 	timed             bool
 	frame             Frame
 
 	packets, frames, lost, recovered, concealed, malformed atomic.Uint64
-	late, duplicate, resyncs                               atomic.Uint64
+	late, duplicate, resyncs, unjoined                     atomic.Uint64
 	windowLength                                           atomic.Int64
 }
 
@@ -133,10 +136,20 @@ func (p *Pipe) follow() bool {
 	if out.PTime <= 0 {
 		out.PTime = 20 * time.Millisecond
 	}
-	if out == p.out {
+	switch out {
+	case p.out:
 		return true
+	case p.refused:
+		p.unjoined.Add(1)
+		return false
 	}
-	return p.connect(out) == nil
+	if p.connect(out) != nil {
+		p.refused = out
+		p.unjoined.Add(1)
+		return false
+	}
+	p.refused = Format{}
+	return true
 }
 
 func (p *Pipe) publish() {
@@ -192,6 +205,6 @@ func (p *Pipe) Stats() PipeStats {
 	return PipeStats{
 		Packets: p.packets.Load(), Frames: p.frames.Load(), Lost: p.lost.Load(), Recovered: p.recovered.Load(),
 		Concealed: p.concealed.Load(), Late: p.late.Load(), Duplicate: p.duplicate.Load(), Malformed: p.malformed.Load(),
-		Resyncs: p.resyncs.Load(), Window: time.Duration(p.windowLength.Load()),
+		Unjoined: p.unjoined.Load(), Resyncs: p.resyncs.Load(), Window: time.Duration(p.windowLength.Load()),
 	}
 }

@@ -467,3 +467,25 @@ func TestPipeFollowsARenegotiation(t *testing.T) {
 		t.Errorf("%d frames, the last of %d bytes", n, len(dst.frames[n-1].Payload))
 	}
 }
+
+func TestAFormatThatCannotBeJoinedDropsPacketsUntilItGoes(t *testing.T) {
+	in := Format{PCMA, 20 * ms}
+	dst := &recordingStream{format: in}
+	p, err := NewPipe(in, dst, PipeOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	packets := packetsOf(t, in, Tone(440, 8000, time.Second), 8000)
+	for i := range packets {
+		switch i {
+		case 10:
+			dst.format = Format{G722, 20 * ms}
+		case 30:
+			dst.format = Format{PCMU, 20 * ms}
+		}
+		p.ReceivePacket(&packets[i])
+	}
+	if s := p.Stats(); s.Unjoined != 20 || len(dst.frames) != 30 {
+		t.Errorf("%d frames, %+v", len(dst.frames), s)
+	}
+}
