@@ -28,11 +28,11 @@ const (
 
 // End says how a call ended.
 type End struct {
-	By       string
-	Reason   string // hangup, reject, terminate, declined, no_answer, media, setup, closed
-	Code     int    // error code of a FAILED terminate webhook, 0 otherwise
-	Answered bool
-	Duration time.Duration
+	By       string        `json:"by"`
+	Reason   string        `json:"reason"` // hangup, reject, terminate, declined, no_answer, media, setup, closed
+	Code     int           `json:"code"`   // error code of a FAILED terminate webhook, 0 otherwise
+	Answered bool          `json:"answered"`
+	Duration time.Duration `json:"duration"`
 }
 
 // mediaView is what the watchdog looks at.
