@@ -35,6 +35,7 @@ type digestServer struct {
 	mu     sync.Mutex
 	used   map[string]usedNonce
 	failed map[string]failures
+	silent map[string]int // challenges a phone left unanswered
 }
 
 type usedNonce struct {
@@ -49,7 +50,7 @@ type failures struct {
 }
 
 func newDigestServer(realm string) *digestServer {
-	d := &digestServer{realm: realm, used: map[string]usedNonce{}, failed: map[string]failures{}}
+	d := &digestServer{realm: realm, used: map[string]usedNonce{}, failed: map[string]failures{}, silent: map[string]int{}}
 	_, _ = rand.Read(d.key[:])
 	return d
 }
@@ -67,13 +68,48 @@ const (
 )
 
 // challengeHeaders are the WWW-Authenticate headers of a 401: SHA-256 first, MD5 for older phones (RFC 8760 §2.3).
-func (d *digestServer) challengeHeaders(now time.Time, from netip.Addr, stale bool) []msg.Header {
+func (d *digestServer) challengeHeaders(now time.Time, req *msg.Request, from netip.Addr, stale bool) []msg.Header {
+	algorithms := []string{"SHA-256", "MD5"}
+	if d.onlyMD5(req, from) {
+		algorithms = algorithms[1:]
+	}
 	var out []msg.Header
-	for _, alg := range []string{"SHA-256", "MD5"} {
+	for _, alg := range algorithms {
 		c := digest.Challenge{Realm: d.realm, Nonce: d.nonce(now, from), Algorithm: alg, QOP: []string{"auth"}, Stale: stale}
 		out = append(out, msg.NewHeader("WWW-Authenticate", c.String()))
 	}
 	return out
+}
+
+// onlyMD5 finds phones that give up at an algorithm they do not know instead of taking the other header: baresip 1.0.0
+// does ("Function not implemented", Nov 2026), so its older versions are known by name, and any other phone that left two
+// challenges unanswered gets MD5 alone from then on.
+func (d *digestServer) onlyMD5(req *msg.Request, from netip.Addr) bool {
+	if h := req.GetHeader("user-agent"); h != nil {
+		if v := h.Value(); strings.HasPrefix(v, "baresip v0.") || strings.HasPrefix(v, "baresip v1.") {
+			return true
+		}
+	}
+	key := silentKey(req, from)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if req.GetHeader("authorization") != nil {
+		delete(d.silent, key)
+		return false
+	}
+	if d.silent[key] >= 2 {
+		return true
+	}
+	if len(d.silent) < maxLoginKeys {
+		d.silent[key]++
+	} else {
+		clear(d.silent) // cheap to learn again
+	}
+	return false
+}
+
+func silentKey(req *msg.Request, from netip.Addr) string {
+	return cleanText(req.From().Address.User, maxID) + "|" + from.String()
 }
 
 // nonce is time, randomness and an HMAC over both and the address it was given to.
@@ -128,6 +164,11 @@ func (d *digestServer) check(req *msg.Request, from netip.Addr, now time.Time, p
 	case !fresh || !d.count(cred, now):
 		return cred.Username, loginStale
 	}
+	d.mu.Lock()
+	if k := silentKey(req, from); cred.Algorithm == "SHA-256" {
+		delete(d.silent, k)
+	}
+	d.mu.Unlock()
 	return cred.Username, loginOK
 }
 

@@ -133,6 +133,9 @@ func (e *Endpoint) Start() error {
 	for _, l := range e.tcp {
 		e.serve("tcp", func() error { return e.srv.ServeTCP(l) })
 	}
+	for _, s := range e.udp {
+		e.await(s)
+	}
 	e.wg.Add(1)
 	go func() {
 		defer e.wg.Done()
@@ -161,6 +164,24 @@ func (e *Endpoint) serve(transport string, run func() error) {
 			}
 		}
 	}()
+}
+
+// await waits until sipgo knows a listener: at the start, and for the moment a recycled one is gone. Requests leave through
+// the listeners; without them sipgo would open a socket of its own.
+func (e *Endpoint) await(s *udpSocket) {
+	for n := 0; e.pooled(s) == nil && n < 100 && e.ctx.Err() == nil; n++ {
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// pooled is a listener as sipgo's pool knows it, nil before ServeUDP got there.
+func (e *Endpoint) pooled(s *udpSocket) msg.Connection {
+	c, err := e.ua.TransportLayer().GetConnection("udp", s.LocalAddr().String())
+	if err != nil {
+		return nil
+	}
+	_, _ = c.TryClose()
+	return c
 }
 
 // UDPAddr is the first UDP listener's address, zero without one.

@@ -88,7 +88,7 @@ func (e *Endpoint) login(in *inbound) (user string, ok bool) {
 				slog.String("source", in.src.Addr().String()))
 		}
 		in.refuse(reply{status: 401, phrase: "Unauthorized"}, "",
-			e.digest.challengeHeaders(now, in.src.Addr(), verdict == loginStale)...)
+			e.digest.challengeHeaders(now, in.req, in.src.Addr(), verdict == loginStale)...)
 	}
 	return "", false
 }

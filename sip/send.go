@@ -143,8 +143,12 @@ func (e *Endpoint) pick(ctx context.Context, req *msg.Request, f flow) flow {
 // start begins a client transaction for a request made ready by address. again is called for every further 2xx to an
 // INVITE; it is in place before the request leaves, so that no fork is missed.
 func (e *Endpoint) start(ctx context.Context, req *msg.Request, f flow, again func(*msg.Response)) (*msg.ClientTx, error) {
-	if f.transport == "UDP" && e.socketFor(f.addr.Addr()) == nil {
-		return nil, fmt.Errorf("no UDP listener for %s", f.addr)
+	if f.transport == "UDP" {
+		s := e.socketFor(f.addr.Addr())
+		if s == nil {
+			return nil, fmt.Errorf("no UDP listener for %s", f.addr)
+		}
+		e.await(s)
 	}
 	if f.reuse && f.transport == "TCP" {
 		c, err := e.ua.TransportLayer().GetConnection("tcp", f.addr.String())
