@@ -31,9 +31,9 @@ func (n *num) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// time reads n as seconds since 1970; anything outside 2001–2286 is no time.
+// time reads n as seconds since 1970; zero, negative and anything after 2286 (milliseconds, most likely) is no time.
 func (n num) time() time.Time {
-	if n < 1_000_000_000 || n > 9_999_999_999 {
+	if n <= 0 || n > 9_999_999_999 {
 		return time.Time{}
 	}
 	return time.Unix(int64(n), 0).UTC()
