@@ -185,7 +185,7 @@ func (e *g722Encoder) encodeLow(sample int) int {
 	return code
 }
 
-// encodeHigh is SUBTRA and QUANTH: one decision level at 564/4096·… of the step (Q2).
+// encodeHigh is SUBTRA and QUANTH, with its one decision level (Q2 = 564, scaled as the step is).
 func (e *g722Encoder) encodeHigh(sample int) int {
 	difference := clip16(sample - e.high.estimate)
 	magnitude, code := difference, 2
