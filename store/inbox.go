@@ -183,6 +183,11 @@ func (t *tx) pending(k []byte) (it InboxItem, blob []byte, count uint32, err err
 	if err != nil {
 		return it, nil, 0, err
 	}
+	return decodePending(v)
+}
+
+// decodePending reads where-byte, key length, key, body or reference.
+func decodePending(v []byte) (it InboxItem, blob []byte, count uint32, err error) {
 	bad := fmt.Errorf("%w: pending webhook", ErrCorrupt)
 	if len(v) < 2 {
 		return it, nil, 0, bad
