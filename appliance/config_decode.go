@@ -1,6 +1,7 @@
 package appliance
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"reflect"
@@ -74,7 +75,7 @@ func parseYAML(text string, p *problems) (body ast.Node) {
 	file, err := parser.Parse(tokens, 0)
 	if err != nil {
 		line, msg := 0, err.Error()
-		if se, ok := err.(yaml.Error); ok {
+		if se, ok := errors.AsType[yaml.Error](err); ok {
 			msg = se.GetMessage()
 			if t := se.GetToken(); t != nil && t.Position != nil {
 				line = t.Position.Line

@@ -43,7 +43,7 @@ func ConfigErrors(err error) []*ConfigError {
 	var list []*ConfigError
 	var walk func(error)
 	walk = func(err error) {
-		switch e := err.(type) {
+		switch e := err.(type) { //nolint:errorlint // this is the unwrapping
 		case nil:
 		case *ConfigError:
 			list = append(list, e)

@@ -192,4 +192,3 @@ func writeCertificate(t *testing.T, pair TLSConfig, from, until time.Time) {
 		}
 	}
 }
-
