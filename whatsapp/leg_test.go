@@ -233,7 +233,7 @@ func TestTerminateCauses(t *testing.T) {
 	} {
 		bubble(t, func(t *testing.T, r *rig) {
 			_, said, _ := r.dial()
-			r.tell("%s", `"calls":[{"id":"wacid.OUT","event":"terminate","direction":"BUSINESS_INITIATED",` + c.webhook)
+			r.tell("%s", `"calls":[{"id":"wacid.OUT","event":"terminate","direction":"BUSINESS_INITIATED",`+c.webhook)
 			got := said.ended(t)
 			if got.Fault != c.want.Fault || got.Reason != c.want.Reason {
 				t.Errorf("%s: %v, want %v", name, got, c.want)
