@@ -90,7 +90,7 @@ func (m *Meta) Customer(cfg CustomerConfig) (*Customer, error) {
 		cfg.BSUID = "ID.90" + cfg.Phone
 	}
 	c := &Customer{m: m, cfg: cfg, calls: make(chan *CustomerCall, 64)}
-	c.device = func(cl *call) endpoint { return newCustomerCall(c, cl) }
+	c.device = func(cl *call) endpoint { return newCustomerCall(c, cl, c.config().Behaviour) }
 	if err := m.addCustomer(c); err != nil {
 		return nil, err
 	}
@@ -158,10 +158,11 @@ var ErrCallRefused = errors.New("the call can not be placed")
 
 // Call lets the customer call a number (its phone number ID or its digits).
 func (c *Customer) Call(ctx context.Context, number string, opts CallOptions) (*CustomerCall, error) {
-	cc := newCustomerCall(c, nil)
+	b := c.config().Behaviour
 	if opts.Behaviour != nil {
-		cc.behaviour = *opts.Behaviour
+		b = *opts.Behaviour
 	}
+	cc := newCustomerCall(c, nil, b)
 	if err := c.m.dial(ctx, c, number, opts, cc, func(cl *call) { cc.call = cl }); err != nil {
 		return nil, err
 	}

@@ -35,8 +35,7 @@ type CustomerCall struct {
 	playing Playback
 }
 
-func newCustomerCall(c *Customer, cl *call) *CustomerCall {
-	b := c.config().Behaviour
+func newCustomerCall(c *Customer, cl *call, b Behaviour) *CustomerCall {
 	cc := &CustomerCall{cust: c, call: cl, behaviour: b, outbound: cl != nil, playing: b.Play,
 		events: make(chan CallEvent, 64), changed: make(chan struct{}),
 		ended: make(chan struct{}), closed: make(chan struct{})}
