@@ -48,7 +48,7 @@ type InboundRoute struct {
 // OutboundRoute says whether and how customers are dialled over a line.
 type OutboundRoute struct {
 	Enabled bool   `yaml:"enabled" json:"enabled" default:"true" doc:"Off: nobody can dial customers over this line."`
-	Prefix  string `yaml:"prefix" json:"prefix,omitempty" example:"\"81\"" doc:"Digits that choose this line when an agent puts them before the number. Empty: the line is reached only as the default line of a trunk or phone."`
+	Prefix  string `yaml:"prefix" json:"prefix,omitempty" example:"\"9\"" doc:"Digits that choose this line when an agent puts them before the number. Empty: the line is reached only as the default line of a trunk or phone."`
 }
 
 // Trunk is a link to a PBX.
