@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"sync/atomic"
 	"time"
 
@@ -54,7 +53,8 @@ type App struct {
 	hooks    *listener
 	scrape   *listener
 
-	unwind []step // what Stop undoes, last first
+	levels chan struct{} // something changed about the data disk
+	unwind []step        // what Stop undoes, last first
 }
 
 // step is one part of shutting down.
@@ -76,7 +76,7 @@ func New(cfg *Config, opt Options) (*App, error) {
 	if opt.Logger == nil {
 		opt.Logger = slog.New(slog.DiscardHandler)
 	}
-	a := &App{cfg: cfg, opt: opt, log: opt.Logger, registry: opt.Registry, started: time.Now()}
+	a := &App{cfg: cfg, opt: opt, log: opt.Logger, registry: opt.Registry, started: time.Now(), levels: make(chan struct{}, 1)}
 	if err := a.build(); err != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
@@ -95,7 +95,9 @@ func (a *App) build() error {
 	if err != nil {
 		return fmt.Errorf("appliance key: %w", err)
 	}
-	a.store, err = store.Open(store.Config{Dir: filepath.Join(c.DataDir, "store"), Key: key, Logger: a.log.With("part", "store"), Registerer: a.registry})
+	a.store, err = store.Open(store.Config{
+		Dir: c.DataDir, Key: key, Logger: a.log.With("part", "store"), Registerer: a.registry, OnLevel: a.diskLevel,
+	})
 	if err != nil {
 		return err
 	}
@@ -121,6 +123,7 @@ func (a *App) build() error {
 	if err := a.keeper.load(context.Background()); err != nil {
 		return err
 	}
+	a.onStop("settings", a.keeper.stop)
 	return a.buildServers()
 }
 
@@ -251,9 +254,6 @@ func (a *App) undo(ctx context.Context) error {
 		}
 	}
 	a.unwind = nil
-	if a.keeper != nil {
-		a.keeper.close()
-	}
 	return errors.Join(errs...)
 }
 
@@ -332,6 +332,17 @@ func loadHoldMusic(path string) (func(media.Stream) func(), error) {
 		p.Start()
 		return p.Stop
 	}, nil
+}
+
+// diskLevel is told of every change of the data disk's level. It must not block.
+func (a *App) diskLevel(l store.Level) {
+	if l >= store.Full {
+		a.log.Error("the data disk cannot be written: calls go on, free space now", "level", l.String())
+	}
+	select {
+	case a.levels <- struct{}{}:
+	default:
+	}
 }
 
 // Alive is the systemd watchdog's question: it fails only when the process is beyond help. A full or stuck disk is not:

@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"deskbridge/bridge"
 	"deskbridge/graph"
 	"deskbridge/sip"
+	"deskbridge/store"
 	"deskbridge/whatsapp"
 )
 
@@ -22,6 +24,9 @@ type keeper struct {
 	settings *Settings
 	version  uint64
 	clients  []*graph.Client
+
+	cancel context.CancelFunc // ends readLate, nil when it never ran
+	late   chan struct{}
 }
 
 func newKeeper(a *App) *keeper {
@@ -39,16 +44,50 @@ func (k *keeper) Settings() *Settings {
 	return k.settings
 }
 
-// load puts the stored settings in force at the start. Secrets that can no longer be read keep their stored value.
+// load puts the stored settings in force at the start. A store that is not open yet, because the disk was full, must not
+// keep the daemon from coming up: then they are read when the disk has changed for the better.
 func (k *keeper) load(ctx context.Context) error {
+	err := k.read(ctx)
+	if err == nil || !errors.Is(err, store.ErrUnavailable) {
+		return err
+	}
+	k.app.log.Error("the settings cannot be read yet: no line or phone works until the data disk has space", "err", err)
+	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	k.cancel, k.late = cancel, make(chan struct{})
+	go k.readLate(life)
+	return nil
+}
+
+func (k *keeper) readLate(ctx context.Context) {
+	defer close(k.late)
+	for {
+		select {
+		case <-k.app.levels:
+		case <-time.After(5 * time.Second):
+		case <-ctx.Done():
+			return
+		}
+		err := k.read(ctx)
+		if err == nil {
+			return
+		}
+		if !errors.Is(err, store.ErrUnavailable) {
+			k.app.log.Error("the settings cannot be put in force", "err", err)
+			return
+		}
+	}
+}
+
+func (k *keeper) read(ctx context.Context) error {
 	data, version, err := k.app.store.Settings(ctx)
 	if err != nil {
-		// A store that is not open yet (disk full at the start) must not keep the daemon from coming up.
-		k.app.log.Error("the settings could not be read: no line or phone works until the disk is free and the service restarted", "err", err)
-		return nil
+		return err
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.version > 0 {
+		return nil // somebody applied newer ones meanwhile
+	}
 	k.version = version
 	if version == 0 {
 		k.app.log.Info("no settings yet; load some with: deskbridge settings apply -f FILE")
@@ -123,12 +162,17 @@ func (k *keeper) swap(s *Settings) error {
 	return nil
 }
 
-func (k *keeper) close() {
+func (k *keeper) stop(context.Context) error {
+	if k.cancel != nil {
+		k.cancel()
+		<-k.late
+	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, c := range k.clients {
 		c.Close()
 	}
+	return nil
 }
 
 func (k *keeper) plant(s *Settings, lines map[string]callLine) *plant {
