@@ -104,6 +104,7 @@ func newPeer(t testing.TB, kind peerKind) *peer {
 	must(t, err)
 	p := &peer{t: t, pc: pc, track: new(rawTrack), in: make(chan *rtp.Packet, 4096), rtcp: make(chan rtcp.Packet, 256),
 		up: make(chan struct{}), gone: make(chan struct{})}
+	// Must come before our session's end: pion's SRTCP reader hangs when the first report of a source arrives while it closes.
 	t.Cleanup(func() { _ = pc.GracefulClose() })
 	sender, err := pc.AddTrack(p.track)
 	must(t, err)
@@ -221,7 +222,7 @@ func openLeg(t testing.TB, f *mediaFactory) *testLeg {
 // inbound connects a call the customer made: the peer offers.
 func inbound(t testing.TB, f *mediaFactory, kind peerKind) (*testLeg, *peer) {
 	t.Helper()
-	p, l := newPeer(t, kind), openLeg(t, f)
+	l, p := openLeg(t, f), newPeer(t, kind)
 	answer, err := l.Answer(p.offer())
 	must(t, err)
 	p.accept(answer)
@@ -234,7 +235,7 @@ func inbound(t testing.TB, f *mediaFactory, kind peerKind) (*testLeg, *peer) {
 // outbound connects a call to the customer: we offer.
 func outbound(t testing.TB, f *mediaFactory, kind peerKind) (*testLeg, *peer) {
 	t.Helper()
-	p, l := newPeer(t, kind), openLeg(t, f)
+	l, p := openLeg(t, f), newPeer(t, kind)
 	offer, err := l.Offer()
 	must(t, err)
 	l.Start()

@@ -117,7 +117,7 @@ func TestTonesPassBothWays(t *testing.T) {
 }
 
 func TestNothingButSTUNAndDTLSLeavesBeforeTheGateOpens(t *testing.T) {
-	p, l := newPeer(t, peerKind{lite: true}), openLeg(t, newTestFactory(t, func(c *MediaConfig) { c.ReportInterval = 20 * time.Millisecond }))
+	l, p := openLeg(t, newTestFactory(t, func(c *MediaConfig) { c.ReportInterval = 20 * time.Millisecond })), newPeer(t, peerKind{lite: true})
 	w, offer := newWire(t, p.offer())
 	answer, err := l.Answer(offer)
 	must(t, err)
@@ -143,7 +143,7 @@ func TestNothingButSTUNAndDTLSLeavesBeforeTheGateOpens(t *testing.T) {
 }
 
 func TestGateOpenedBeforeMediaIsUpKeepsTheAudio(t *testing.T) {
-	p, l := newPeer(t, peerKind{lite: true}), openLeg(t, newTestFactory(t))
+	l, p := openLeg(t, newTestFactory(t)), newPeer(t, peerKind{lite: true})
 	answer, err := l.Answer(p.offer())
 	must(t, err)
 	p.accept(answer)
@@ -249,7 +249,7 @@ func TestWrongFingerprintIsRefused(t *testing.T) {
 	}{{"we are client", false}, {"we are server", true}} {
 		t.Run(w.name, func(t *testing.T) {
 			t.Parallel()
-			p, l := newPeer(t, peerKind{lite: true}), openLeg(t, newTestFactory(t))
+			l, p := openLeg(t, newTestFactory(t)), newPeer(t, peerKind{lite: true})
 			if w.outbound {
 				offer, err := l.Offer()
 				must(t, err)
@@ -283,7 +283,7 @@ func flipFingerprint(sdp string) string {
 
 func TestDeadWhenThePeerVanishes(t *testing.T) {
 	f := newTestFactory(t, func(c *MediaConfig) { c.DisconnectedAfter, c.DeadAfter = 300*time.Millisecond, time.Second })
-	p, l := newPeer(t, peerKind{lite: true}), openLeg(t, f)
+	l, p := openLeg(t, f), newPeer(t, peerKind{lite: true})
 	w, offer := newWire(t, p.offer())
 	answer, err := l.Answer(offer)
 	must(t, err)
@@ -302,7 +302,7 @@ func TestDeadWhenThePeerVanishes(t *testing.T) {
 
 func TestDeadWhenNobodyEverAnswers(t *testing.T) {
 	f := newTestFactory(t, func(c *MediaConfig) { c.DisconnectedAfter, c.DeadAfter = 200*time.Millisecond, 600*time.Millisecond })
-	p, l := newPeer(t, peerKind{lite: true}), openLeg(t, f)
+	l, p := openLeg(t, f), newPeer(t, peerKind{lite: true})
 	w, offer := newWire(t, p.offer())
 	w.cut.Store(true)
 	_, err := l.Answer(offer)
@@ -318,7 +318,7 @@ func TestDeadWhenNobodyEverAnswers(t *testing.T) {
 
 func TestDeadWhenTheHandshakeNeverEnds(t *testing.T) {
 	f := newTestFactory(t, func(c *MediaConfig) { c.HandshakeLimit = 700 * time.Millisecond })
-	p, l := newPeer(t, peerKind{lite: true}), openLeg(t, f)
+	l, p := openLeg(t, f), newPeer(t, peerKind{lite: true})
 	w, offer := newWire(t, p.offer())
 	noDTLS := func(_ bool, b []byte) bool { return kindOf(b) != 1 }
 	w.tapped.Store(&noDTLS)
@@ -335,7 +335,7 @@ func TestDeadWhenTheHandshakeNeverEnds(t *testing.T) {
 }
 
 func TestComesUpThroughLostChecksAndFlights(t *testing.T) {
-	p, l := newPeer(t, peerKind{lite: true}), openLeg(t, newTestFactory(t))
+	l, p := openLeg(t, newTestFactory(t)), newPeer(t, peerKind{lite: true})
 	w, offer := newWire(t, p.offer())
 	var n atomic.Int64
 	lossy := func(bool, []byte) bool { return n.Add(1)%3 != 0 }
