@@ -20,7 +20,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	return &metrics{
 		latency: register(reg, prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "deskbridge_graph_request_seconds", Help: "Time of one try of a Graph request, by action and class of the answer.",
-			Buckets: []float64{.025, .05, .1, .2, .4, .8, 1.6, 3.2, 6.4},
+			Buckets: []float64{.05, .1, .25, .5, 1, 2.5},
 		}, []string{"action", "class"})),
 		retries: register(reg, prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "deskbridge_graph_retries_total", Help: "Graph requests tried again, by action.",

@@ -84,7 +84,8 @@ func (w *Webhook) SetLines(lines ...*Line) {
 	w.lines.Store(set)
 }
 
-// Start works off what an earlier process acknowledged and did not finish, then what comes.
+// Start works off what an earlier process acknowledged and did not finish, then what comes. The lines must be set by then:
+// events of numbers that no line has any more are dropped.
 func (w *Webhook) Start(ctx context.Context) {
 	ctx, w.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	w.done = make(chan struct{})
@@ -113,7 +114,7 @@ func (w *Webhook) store(ctx context.Context, lines *lineSet, events []graph.Even
 	defer cancel()
 	for i := range events {
 		ev := &events[i]
-		if ev.Number != "" && lines.byNumber[ev.Number] == nil {
+		if !lines.concerns(ev) {
 			w.count(ev, "unknown_line")
 			continue
 		}

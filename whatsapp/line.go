@@ -15,7 +15,6 @@ import (
 // LineConfig is one WhatsApp business number.
 type LineConfig struct {
 	ID            string // ours
-	Name          string
 	PhoneNumberID string
 	DisplayNumber string       // digits, to match account-level webhooks
 	AppSecret     graph.Secret // signs the webhooks of the line's app
@@ -27,11 +26,11 @@ type LineConfig struct {
 // Line dials customers from one business number and knows its webhooks. It holds no calls: replacing a Line when settings
 // change disturbs none.
 type Line struct {
-	id, name, number, display string
-	secret, verify            graph.Secret
-	graph                     *graph.Client
-	hub                       *Hub
-	log                       *slog.Logger
+	id, number, display string
+	secret, verify      graph.Secret
+	graph               *graph.Client
+	hub                 *Hub
+	log                 *slog.Logger
 }
 
 var _ bridge.Dialer = (*Line)(nil)
@@ -52,7 +51,7 @@ func NewLine(cfg LineConfig) (*Line, error) {
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
 	}
-	return &Line{id: cfg.ID, name: cfg.Name, number: cfg.PhoneNumberID, display: onlyDigits(cfg.DisplayNumber),
+	return &Line{id: cfg.ID, number: cfg.PhoneNumberID, display: onlyDigits(cfg.DisplayNumber),
 		secret: cfg.AppSecret, verify: cfg.VerifyToken, graph: cfg.Graph, hub: cfg.Hub, log: cfg.Hub.log.With("line", cfg.ID)}, nil
 }
 

@@ -41,7 +41,7 @@ func newHubMetrics(reg prometheus.Registerer) *hubMetrics {
 		calls: counter("whatsapp_calls_total", "Customer calls ended, by direction and reason.", "direction", "reason"),
 		stages: register(reg, prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "deskbridge_whatsapp_stage_seconds", Help: "Time of each stage of setting up a customer call.",
-			Buckets: []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60},
+			Buckets: []float64{.005, .02, .05, .1, .25, .5, 1, 2.5},
 		}, []string{"stage"})),
 		strays: register(reg, prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "deskbridge_whatsapp_stray_calls", Help: "Call IDs of which events came that belong to no call we know.",

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 
 	"deskbridge/graph"
@@ -190,6 +191,18 @@ func (s *lineSet) signed(body []byte, header string) *lineSet {
 		}
 	}
 	return out
+}
+
+// concerns reports whether an event is about one of the lines or about no number in particular. Account-level events name
+// the number by its digits, if at all (§14).
+func (s *lineSet) concerns(ev *graph.Event) bool {
+	switch {
+	case ev.Number != "":
+		return s.byNumber[ev.Number] != nil
+	case ev.Display != "":
+		return slices.ContainsFunc(s.all, func(l *Line) bool { return l.display == "" || l.display == ev.Display })
+	}
+	return true
 }
 
 func (s *lineSet) add(l *Line) {

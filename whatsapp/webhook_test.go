@@ -214,6 +214,7 @@ func TestAnswersOfTheListener(t *testing.T) {
 		"event":                {"POST", WebhookPath, good, testSecret, "stored", 200},
 		"unknown number":       {"POST", WebhookPath, unknownLine, testSecret, "stored", 200},
 		"unknown field":        {"POST", WebhookPath, `{"entry":[{"changes":[{"field":"weather","value":{}}]}]}`, testSecret, "stored", 200},
+		"another's account":    {"POST", WebhookPath, `{"entry":[{"changes":[{"field":"account_update","value":{"phone_number":"1999"}}]}]}`, testSecret, "stored", 200},
 		"bad signature":        {"POST", WebhookPath, good, "other-secret", "bad_signature", 401},
 		"malformed":            {"POST", WebhookPath, `{"entry":`, testSecret, "malformed", 400},
 		"too deep":             {"POST", WebhookPath, `{"entry":` + strings.Repeat("[", 40) + strings.Repeat("]", 40) + `}`, testSecret, "malformed", 400},
