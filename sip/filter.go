@@ -36,6 +36,7 @@ var rates = [...]float64{sourceUnknown: 5, sourcePhone: 50, sourceTrunk: 200}
 type bucket struct {
 	tokens float64
 	last   time.Time
+	class  sourceClass
 }
 
 func (b *bucket) take(rate float64, now time.Time) bool {
@@ -67,9 +68,13 @@ func (l *sourceLimits) allow(a netip.Addr, class sourceClass, now time.Time) boo
 		if len(l.m) >= maxSources && !l.evict(now) && class == sourceUnknown {
 			return false
 		}
-		b = &bucket{tokens: 2 * rate, last: now}
+		b = &bucket{tokens: 2 * rate, last: now, class: class}
 		l.m[a] = b
 	}
+	if class > b.class { // it has just logged in: the stranger's few tokens no longer count
+		b.tokens = 2 * rate
+	}
+	b.class = class
 	if !b.take(rate, now) {
 		return false
 	}

@@ -131,7 +131,10 @@ func (p *peer) reply(req *msg.Request, status int, phrase, tag, extra, body stri
 		b.WriteString("Content-Type: application/sdp\n")
 	}
 	b.WriteString("\n" + body)
+	home := p.to
+	p.to = netip.MustParseAddrPort(req.Source())
 	p.send(b.String())
+	p.to = home
 }
 
 // call is a dialog the peer began.
