@@ -3,6 +3,7 @@ package appliance
 import (
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -202,6 +203,8 @@ func FuzzParseConfig(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
+		guard := time.AfterFunc(slowDocument, func() { panic("too slow: " + strconv.Quote(text)) })
+		defer guard.Stop()
 		c, err := parseConfig(text)
 		if (c == nil) == (err == nil) {
 			t.Fatalf("config %v with error %v", c, err)

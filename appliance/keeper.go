@@ -140,7 +140,7 @@ func (k *keeper) swap(s *Settings) error {
 		})
 		clients = append(clients, client)
 		line, err := whatsapp.NewLine(whatsapp.LineConfig{
-			ID: l.ID, Name: l.Label(), PhoneNumberID: l.PhoneNumberID, DisplayNumber: l.DisplayNumber,
+			ID: l.ID, PhoneNumberID: l.PhoneNumberID, DisplayNumber: l.DisplayNumber,
 			AppSecret: graph.NewSecret(l.AppSecret.Reveal()), VerifyToken: graph.NewSecret(l.VerifyToken.Reveal()),
 			Graph: client, Hub: k.app.hub,
 		})

@@ -1,9 +1,14 @@
 package appliance
 
 import (
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 )
+
+// slowDocument is far more than any document of a fuzzer's size may take to read.
+const slowDocument = 5 * time.Second
 
 func TestGoodSettingsAreAccepted(t *testing.T) {
 	s := parseSettings(t, goodSettings)
@@ -107,6 +112,8 @@ func FuzzParseSettings(f *testing.F) {
 	f.Add("trunks: [{name: a, addresses: [::/0, 0.0.0.0/0]}]")
 	f.Add("phones: [{extension: \"00\", password: (set)}]")
 	f.Fuzz(func(t *testing.T, text string) {
+		guard := time.AfterFunc(slowDocument, func() { panic("too slow: " + strconv.Quote(text)) })
+		defer guard.Stop()
 		s, err := ParseSettings(strings.NewReader(text), "fuzz.yaml")
 		if err != nil {
 			return
