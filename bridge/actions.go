@@ -98,9 +98,11 @@ func (c *call) pickWinner(e *end) {
 // the EventFormat that follows.
 func (c *call) join() {
 	a, b := c.a.leg.Stream(), c.winner.leg.Stream()
-	if a.Format().Codec == media.CodecNone || b.Format().Codec == media.CodecNone {
+	formats := [2]media.Format{a.Format(), b.Format()}
+	if formats[0].Codec == media.CodecNone || formats[1].Codec == media.CodecNone || formats == c.joined {
 		return
 	}
+	c.joined = formats
 	toB, err := media.NewPipe(a.Format(), b, media.PipeOptions{})
 	if err == nil {
 		var toA *media.Pipe
@@ -128,6 +130,7 @@ func (c *call) hold(from *end) {
 		return
 	}
 	c.holder.leg.Stream().SetSink(nil)
+	c.joined = [2]media.Format{}
 	c.music = c.x.cfg.HoldMusic(c.other(c.holder).leg.Stream())
 }
 

@@ -39,7 +39,8 @@ type call struct {
 	cause  Cause
 	route  Route
 	timer  *time.Timer
-	music  func() // stops the hold music, nil when none plays
+	music  func()          // stops the hold music, nil when none plays
+	joined [2]media.Format // what the pipes in place convert between; zero when the audio is not joined
 	at     stageTimes
 
 	mu  sync.Mutex

@@ -341,8 +341,14 @@ func TestLateOfferIsJoinedWhenTheFormatIsKnown(t *testing.T) {
 		p.leg.stream.mu.Unlock()
 		p.leg.emit(EventFormat)
 		synctest.Wait()
-		if w.a.stream.sink == nil {
-			t.Error("not joined")
+		joined := w.a.stream.sink
+		if joined == nil {
+			t.Fatal("not joined")
+		}
+		p.leg.emit(EventFormat) // the same format again: the codecs' state must survive
+		synctest.Wait()
+		if w.a.stream.sink != joined {
+			t.Error("joined anew though nothing changed")
 		}
 		w.a.end(Cause{Fault: FaultNobody, Reason: ReasonHangup})
 		w.stop(t)
