@@ -7,6 +7,7 @@
 # bare-ms/call-s beside it where it measured the bare libopus and SRTP work itself.
 set -eu
 cd "$(dirname "$0")/.."
+export GOFLAGS="${GOFLAGS:--tags=nolibopusfile,nomsgpack -buildvcs=false}" # as in the Makefile
 mkdir -p bin
 out=bin/bench.txt
 go test -run '^$' -bench "${BENCH:-.}" -benchmem -benchtime "${BENCHTIME:-1s}" -timeout 60m ./... >"$out" 2>&1 || { cat "$out"; exit 1; }

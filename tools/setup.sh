@@ -4,6 +4,7 @@
 # It says what it does, uses sudo only when it is not root, and does nothing, not even on the network, when all is there.
 set -eu
 cd "$(dirname "$0")/.."
+export GOFLAGS="${GOFLAGS:--tags=nolibopusfile,nomsgpack -buildvcs=false}" # as in the Makefile
 
 mode=${1:-build}
 go_need=1.26
