@@ -2,7 +2,6 @@ package simulator
 
 import (
 	"context"
-	"fmt"
 	"sync/atomic"
 	"time"
 )
@@ -87,7 +86,6 @@ type call struct {
 	answered   time.Time // real, for the watchdog
 	over       bool      // ended, terminate webhook may still be due
 	held       []update  // webhooks kept back by the Delivery
-	record     bool
 }
 
 // newCall registers a call. m.mu is held.
@@ -209,7 +207,6 @@ func (c *call) action(b *callsBody, q *graphRequest) *graphError {
 		if e := c.takeAnswer(b); e != nil {
 			return e
 		}
-		c.record = c.record || (b.Recording != nil && b.Recording.Status == "ENABLED")
 		if b.Opaque != "" {
 			c.opaque = b.Opaque
 		}
@@ -347,5 +344,3 @@ func (c *call) countMiss() {
 		c.m.sendPermissionReply(c.num, c.cust, permissionReply{response: "reject", source: "automatic"})
 	}
 }
-
-func (c *call) String() string { return fmt.Sprintf("call %s (%s)", c.id, c.state) }

@@ -219,9 +219,9 @@ func (m *Meta) route(q *graphRequest) (endpointFunc, *graphError) {
 	}
 	m.mu.Lock()
 	num := m.numbers[id]
-	if num == nil { // a WABA or media path: the token says which number is meant
+	if num == nil { // a WABA path: the token says which number is meant
 		for _, n := range m.numbers {
-			if n.Token == token && (n.WABA == id || strings.HasPrefix(id, mediaIDPrefix)) {
+			if n.Token == token && n.WABA == id {
 				num = n
 			}
 		}
@@ -253,9 +253,6 @@ func (m *Meta) endpoint(method, id, edge string) (endpointFunc, string, string) 
 	case "POST messages":
 		return m.serveMessages, "messages", scopeMessaging
 	case "GET ":
-		if strings.HasPrefix(id, mediaIDPrefix) {
-			return m.serveMedia, "media", scopeMessaging
-		}
 		return m.serveNumber, "number", scopeManage
 	case "GET phone_numbers":
 		return m.servePhoneNumbers, "number", scopeManage

@@ -306,3 +306,20 @@ func TestCallsCanShareOneMediaPort(t *testing.T) {
 		}
 	}
 }
+
+func TestRTCPByeEndsNothing(t *testing.T) {
+	t.Parallel()
+	p := newProduct(t)
+	cc, leg := inboundCall(t, p, Behaviour{})
+	leg.waitHeard(5)
+	if err := cc.SendBye(); err != nil {
+		t.Fatal(err)
+	}
+	leg.waitHeard(len(leg.heard()) + 10)
+	cc.FailMedia(138022)
+	term := p.wait("terminate")
+	e := term.Value["errors"].([]any)[0].(map[string]any)
+	if term.Call["status"] != "FAILED" || e["code"] != float64(138022) {
+		t.Errorf("terminate %v %v", term.Call, term.Value["errors"])
+	}
+}

@@ -1,7 +1,6 @@
 package simulator
 
 import (
-	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -182,10 +181,4 @@ func (m *Meta) serveSubscribed(q *graphRequest) (answer, *graphError) {
 		return obj{"data": []any{}}, nil
 	}
 	return obj{"data": []any{obj{"whatsapp_business_api_data": obj{"id": q.num.AppID, "name": "deskbridge", "link": "https://example.com/"}}}}, nil
-}
-
-const mediaIDPrefix = "1002000000"
-
-func (m *Meta) serveMedia(q *graphRequest) (answer, *graphError) {
-	return nil, &graphError{code: 100, status: http.StatusNotFound, details: "Media not found: ID unknown or expired"}
 }

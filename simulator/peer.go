@@ -30,6 +30,7 @@ type peer struct {
 	heard     *heard
 	setup     string // override for the answer
 	plain     bool
+	fence     func(string)
 	seed      uint64
 
 	wg     sync.WaitGroup
@@ -38,10 +39,13 @@ type peer struct {
 	up     chan struct{} // closed when DTLS is through
 	upOnce sync.Once
 	start  sync.Once
+
+	mu     sync.Mutex
+	closed bool
 }
 
 func newPeer(m *Meta, h *heard, b Behaviour) (*peer, error) {
-	p := &peer{relay: m.relay, heard: h, setup: b.AnswerSetup, plain: b.PlainFmtp, up: make(chan struct{}), track: &outTrack{}}
+	p := &peer{relay: m.relay, heard: h, setup: b.AnswerSetup, plain: b.PlainFmtp, up: make(chan struct{}), track: &outTrack{}, fence: m.fence}
 	m.mu.Lock()
 	p.seed = m.rnd.Uint64()
 	m.mu.Unlock()
@@ -88,9 +92,22 @@ func (p *peer) open() error {
 	return nil
 }
 
+// spawn starts a goroutine that close waits for, or none once close began: pion may call back late.
+func (p *peer) spawn(f func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed {
+		return
+	}
+	p.wg.Go(func() {
+		defer p.fence("customer media")
+		f()
+	})
+}
+
 // drain reads until the PeerConnection closes; what matters was seen by the packet taps.
 func (p *peer) drain(read func([]byte) error) {
-	p.wg.Go(func() {
+	p.spawn(func() {
 		buf := make([]byte, 1500)
 		for read(buf) == nil {
 		}
@@ -273,7 +290,7 @@ func (p *peer) applyAnswer(sdp string) error {
 // startSending begins the RTP line as soon as DTLS is up.
 func (p *peer) startSending() {
 	p.start.Do(func() {
-		p.wg.Go(func() {
+		p.spawn(func() {
 			select {
 			case <-p.up:
 				p.sender.run(p.ctx)
@@ -289,6 +306,9 @@ func (p *peer) bye() error {
 
 func (p *peer) close() error {
 	p.cancel()
+	p.mu.Lock()
+	p.closed = true
+	p.mu.Unlock()
 	var err error
 	if p.pc != nil {
 		err = p.pc.GracefulClose()
