@@ -11,7 +11,7 @@ count=0 failed=
 while read -r dir target; do
 	echo "fuzz: $dir $target for $time"
 	count=$((count + 1))
-	go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" -fuzzminimizetime 20x "$dir" || failed="$failed $dir.$target"
+	go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" -fuzzminimizetime 20x "$dir" </dev/null || failed="$failed $dir.$target"
 done <<LIST
 $list
 LIST
