@@ -35,7 +35,7 @@ func BenchmarkReceive(b *testing.B) {
 
 // BenchmarkSend is one frame from SendFrame to the kernel, on a connected pair.
 func BenchmarkSend(b *testing.B) {
-	l, _ := outbound(b, newTestFactory(b), peerKind{lite: true})
+	l, _ := pair(b, newTestFactory(b)) // both ends are in the count of allocations
 	frame := media.Frame{Payload: make([]byte, 60)}
 	h := rtp.Header{Version: 2, PayloadType: 111, SSRC: l.ssrc}
 	l.tx.outlet.Close() // the line would pace us
@@ -59,6 +59,7 @@ func BenchmarkSetup(b *testing.B) {
 		l.Start()
 		await(b, l.up, "up")
 		total += time.Since(begin)
+		await(b, p.up, "the peer up")
 		must(b, p.pc.GracefulClose())
 		l.Close()
 	}

@@ -131,6 +131,7 @@ func (s *mediaSession) bind() error {
 
 // setAddresses decides what to call ourselves, once it is known whom we talk to, if ever.
 func (s *mediaSession) setAddresses(remote []remoteCandidate) error {
+	s.addrs = nil
 	for _, k := range s.socks {
 		a := localAddrPort(k.conn)
 		ip := a.Addr().Unmap()

@@ -352,7 +352,7 @@ func TestHandlersMayCloseTheSession(t *testing.T) {
 	p := newPeer(t, peerKind{lite: true})
 	var s *mediaSession
 	ready, done := make(chan struct{}), make(chan struct{})
-	s, err := f.open(mediaHandlers{Up: func() { <-ready; s.Close(); close(done) }})
+	s, err := f.open(mediaHandlers{Up: func() { <-ready; await(t, p.up, "the peer up"); s.Close(); close(done) }})
 	must(t, err)
 	answer, err := s.Answer(p.offer())
 	must(t, err)
