@@ -40,7 +40,7 @@ var owners = map[string][]string{
 	"github.com/pion/srtp/v3":         {"sip", "whatsapp", "simulator"},
 	"github.com/dgraph-io/badger":     {"store"},
 	"github.com/gin-gonic/gin":        {"admin"},
-	"github.com/hraban/opus":          {"media"},
+	"github.com/hraban/opus":          {"media", "simulator"},
 	"github.com/nyaruka/phonenumbers": {"appliance"},
 }
 

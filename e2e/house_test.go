@@ -90,7 +90,9 @@ func (h *house) startApp(o houseOptions) {
 	cfg.Webhook.Listen = "127.0.0.1:0"
 	cfg.Admin.Listen = "127.0.0.1:0"
 	cfg.Metrics.Listen = "127.0.0.1:0"
-	cfg.SIP.UDP, cfg.SIP.TCP = h.ip+":0", h.ip+":0"
+	// One port for both transports, as phones expect it.
+	cfg.SIP.UDP = fmt.Sprintf("%s:%d", h.ip, freeTCPPort(t))
+	cfg.SIP.TCP = cfg.SIP.UDP
 	cfg.DrainLimit = 5 * time.Second
 	if o.config != nil {
 		o.config(cfg)

@@ -11,15 +11,17 @@ import (
 	"os"
 	"os/signal"
 	"runtime"
-	"runtime/debug"
 	"strings"
 	"syscall"
 
 	"deskbridge/media"
 )
 
-// version is set by the linker.
-var version = "dev"
+// version and revision are set by the linker (make build).
+var (
+	version  = "dev"
+	revision = "unknown"
+)
 
 // Exit codes (design §3).
 const (
@@ -135,17 +137,6 @@ func showVersion(_ context.Context, c *invocation) error {
 	if err := c.parse(0); err != nil {
 		return err
 	}
-	fmt.Fprintf(c.out, "deskbridge %s\ncommit %s\n%s %s/%s\n%s\n", version, commit(), runtime.Version(), runtime.GOOS, runtime.GOARCH, media.OpusVersion())
+	fmt.Fprintf(c.out, "deskbridge %s\ncommit %s\n%s %s/%s\n%s\n", version, revision, runtime.Version(), runtime.GOOS, runtime.GOARCH, media.OpusVersion())
 	return nil
-}
-
-func commit() string {
-	if info, ok := debug.ReadBuildInfo(); ok {
-		for _, s := range info.Settings {
-			if s.Key == "vcs.revision" {
-				return s.Value
-			}
-		}
-	}
-	return "unknown"
 }
