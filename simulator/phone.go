@@ -130,6 +130,7 @@ func NewPhone(cfg PhoneConfig) (*Phone, error) {
 	if p.cfg.Domain == "" {
 		p.cfg.Domain = p.Addr().Addr().String()
 	}
+	p.wire.start()
 	return p, nil
 }
 

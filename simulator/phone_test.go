@@ -387,3 +387,36 @@ func TestTwoHundredIsRepeatedUntilAcknowledgedAndLateOfferWorks(t *testing.T) {
 		t.Errorf("no audio after the answer in the ACK: %v", err)
 	}
 }
+
+func FuzzPhone(f *testing.F) {
+	p, err := NewPhone(PhoneConfig{User: "1001", Answer: PhoneAnswer{Manual: true}})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Cleanup(func() { _ = p.Close() })
+	f.Add([]byte("INVITE sip:1001@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bKa\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: 1\r\nCSeq: 1 INVITE\r\nContact: <sip:a@127.0.0.1:9>\r\nContent-Length: 0\r\n\r\n"))
+	f.Add([]byte("CANCEL sip:1001@127.0.0.1 SIP/2.0\r\nVia: SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bKa\r\nFrom: <sip:a@b>;tag=1\r\nTo: <sip:c@d>\r\nCall-ID: 1\r\nCSeq: 1 CANCEL\r\n\r\n"))
+	f.Add([]byte("SIP/2.0 200 OK\r\nVia: SIP/2.0/UDP 127.0.0.1:9;branch=z9hG4bKa\r\nCall-ID: 1\r\nCSeq: 1 INVITE\r\n\r\n"))
+	f.Add(p.phoneSDP(p.Addr(), nil, "sendrecv", 1))
+	f.Fuzz(func(_ *testing.T, b []byte) {
+		m, err := msg.ParseMessage(b)
+		if err == nil {
+			m.SetSource("127.0.0.1:9")
+			m.SetTransport("UDP")
+			switch m := m.(type) {
+			case *msg.Request:
+				p.takeRequest(m)
+			case *msg.Response:
+				p.takeResponse(m)
+			}
+		}
+		_, _ = p.readPhoneSDP(b, false)
+		p.mu.Lock()
+		calls := p.byID
+		p.byID = map[string]*PhoneCall{}
+		p.mu.Unlock()
+		for _, c := range calls {
+			c.end(PhoneEnd{})
+		}
+	})
+}

@@ -43,19 +43,25 @@ func newPhoneWire(p *Phone) (*phoneWire, error) {
 			return nil, err
 		}
 		w.udp, w.addr = conn, conn.LocalAddr().(*net.UDPAddr).AddrPort()
-		p.wg.Go(w.readUDP)
 	case "tcp":
 		l, err := net.ListenTCP("tcp", net.TCPAddrFromAddrPort(p.cfg.Listen))
 		if err != nil {
 			return nil, err
 		}
 		w.tcp, w.addr = l, l.Addr().(*net.TCPAddr).AddrPort()
-		p.wg.Go(w.accept)
 	default:
 		return nil, fmt.Errorf("transport %q is neither udp nor tcp", p.cfg.Transport)
 	}
 	w.addr = netip.AddrPortFrom(w.addr.Addr().Unmap(), w.addr.Port())
 	return w, nil
+}
+
+func (w *phoneWire) start() {
+	if w.udp != nil {
+		w.p.wg.Go(w.readUDP)
+		return
+	}
+	w.p.wg.Go(w.accept)
 }
 
 func (w *phoneWire) close() error {
