@@ -166,7 +166,7 @@ func TestBaresipRegistersAndCallsBothWays(t *testing.T) {
 		t.Run(transport, func(t *testing.T) {
 			r := newRig(t)
 			r.apply(t, Settings{Phones: []PhoneConfig{{User: "1001", Password: "pw1001"}}})
-			r.board.auto = func(w *watched) { w.Alert(); w.Accept() }
+			r.board.does(func(w *watched) { w.Alert(); w.Accept() })
 			ctl := baresip(t, r, "1001", "pw1001", transport)
 			waitRegistered(t, r, "1001")
 

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,7 +16,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"deskbridge/bridge"
-	"deskbridge/media"
 )
 
 const testDeadline = 8 * time.Second
@@ -206,8 +206,11 @@ a=rtpmap:101 telephone-event/8000
 type board struct {
 	offers chan bridge.Offer
 	legs   chan *watched
-	auto   func(*watched)
+	auto   atomic.Pointer[func(*watched)]
 }
+
+// does sets what becomes of every call.
+func (b *board) does(f func(*watched)) { b.auto.Store(&f) }
 
 // watched is a leg with its events.
 type watched struct {
@@ -230,8 +233,8 @@ func (b *board) Offer(o bridge.Offer) string {
 	w.offer = o
 	w.Leg = o.Open("call-1", notify)
 	b.offers <- o
-	if b.auto != nil {
-		b.auto(w)
+	if f := b.auto.Load(); f != nil {
+		(*f)(w)
 	}
 	b.legs <- w
 	return "call-1"
@@ -347,5 +350,3 @@ func (r *rig) dial(t *testing.T, inv bridge.Invite) *watched {
 func normal() bridge.Cause {
 	return bridge.Cause{Fault: bridge.FaultNobody, Reason: bridge.ReasonHangup}
 }
-
-var _ = media.PCMA
