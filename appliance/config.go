@@ -76,7 +76,7 @@ type RTPConfig struct {
 type WebRTCConfig struct {
 	PortMin       int    `yaml:"port_min" default:"40000" doc:"First UDP port."`
 	PortMax       int    `yaml:"port_max" default:"49999" doc:"Last UDP port."`
-	Address       string `yaml:"address" example:"192.0.2.20" doc:"IP address of the interface used for media with Meta. Empty: all interfaces that are up, loopback excepted."`
+	Address       string `yaml:"address" example:"192.0.2.20" doc:"Our own IP address for media with Meta. Empty: the one the route to Meta uses."`
 	PublicAddress string `yaml:"public_address" example:"203.0.113.10" doc:"IP address offered to Meta instead of our own, for 1:1 NAT. Empty: the top-level public_address."`
 	IPv6          bool   `yaml:"ipv6" default:"false" doc:"Offer IPv6 candidates too."`
 	OutboundSetup string `yaml:"outbound_setup" default:"actpass" oneof:"actpass active" doc:"DTLS role in our offers to Meta (a=setup): actpass lets Meta choose, active makes us the DTLS client."`
@@ -84,9 +84,8 @@ type WebRTCConfig struct {
 
 // GraphConfig is the graph section of Config.
 type GraphConfig struct {
-	BaseURL string        `yaml:"base_url" default:"https://graph.facebook.com" doc:"Where the Graph API is. Change it only for tests against a simulator."`
-	Version string        `yaml:"version" default:"v25.0" doc:"Graph API version, as in the URL."`
-	Timeout time.Duration `yaml:"timeout" default:"8s" doc:"Longest wait for one request, retries included. 1s to 30s."`
+	BaseURL string `yaml:"base_url" default:"https://graph.facebook.com" doc:"Where the Graph API is. Change it only for tests against a simulator."`
+	Version string `yaml:"version" default:"v25.0" doc:"Graph API version, as in the URL."`
 }
 
 // CallsConfig is the calls section of Config.

@@ -21,7 +21,6 @@ const (
 	maxRing        = 55 * time.Second // Meta gives up at 60 s
 	minDial        = 10 * time.Second
 	maxDial        = 120 * time.Second
-	maxGraph       = 30 * time.Second
 	maxCalls       = 5000
 	portsPerCall   = 2 // RTP and RTCP
 	legsPerCall    = 2 // phones that ring together hold a pair each; two is the least that makes sense
@@ -59,7 +58,6 @@ func (c *Config) validate(p *problems) {
 	if !graphVersion.MatchString(c.Graph.Version) {
 		p.add("graph.version", fmt.Sprintf("%q is not a version", c.Graph.Version), "write it as in the URL, such as v25.0")
 	}
-	checkRange(p, "graph.timeout", c.Graph.Timeout, time.Second, maxGraph)
 	checkRange(p, "calls.ring_timeout", c.Calls.RingTimeout, minRing, maxRing)
 	checkRange(p, "calls.dial_timeout", c.Calls.DialTimeout, minDial, maxDial)
 	if f := c.Media.HoldMusic; f != "" && !filepath.IsAbs(f) {

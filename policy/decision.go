@@ -16,6 +16,7 @@ const (
 // Rule IDs, stable: they appear in SIP Reason headers, CDRs, metrics and the API.
 const (
 	RuleLineOff           = "line.off"
+	RuleRestricted        = "line.restricted" // Meta forbids the number as such: its country, quality or policy record
 	RuleNotAllowed        = "static.denied"
 	RulePermissionUnknown = "permission.unknown"
 	RulePermissionNone    = "permission.none"

@@ -9,9 +9,6 @@ import (
 	"deskbridge/policy"
 )
 
-// RuleRestricted is the rule behind calls Meta forbids the number as such: its country, its quality, its policy record.
-const RuleRestricted = "line.restricted"
-
 // retryLater is offered where Meta did not say when to try again.
 const retryLater = 30 * time.Second
 
@@ -48,7 +45,7 @@ func graphCause(e *graph.Error, now time.Time) bridge.Cause {
 		}
 		return c
 	case e.Restricted():
-		return refused(RuleRestricted)
+		return refused(policy.RuleRestricted)
 	case e.NotAllowListed():
 		return refused(policy.RuleNotAllowed)
 	case e.Duplicate():

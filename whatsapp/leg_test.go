@@ -193,7 +193,7 @@ func TestConnectRefusals(t *testing.T) {
 	for code, want := range map[int]bridge.Cause{
 		138006: {Fault: bridge.FaultPolicy, Reason: bridge.ReasonRefused, Rule: policy.RulePermissionNone},
 		138012: {Fault: bridge.FaultPolicy, Reason: bridge.ReasonRefused, Rule: policy.RuleCallLimit},
-		138014: {Fault: bridge.FaultPolicy, Reason: bridge.ReasonRefused, Rule: RuleRestricted},
+		138014: {Fault: bridge.FaultPolicy, Reason: bridge.ReasonRefused, Rule: policy.RuleRestricted},
 		138003: {Fault: bridge.FaultCallee, Reason: bridge.ReasonBusy},
 		138001: {Fault: bridge.FaultCallee, Reason: bridge.ReasonNotOnWhatsApp},
 		131021: {Fault: bridge.FaultCaller, Reason: bridge.ReasonBadNumber},
