@@ -274,6 +274,22 @@ func (a *App) SIPAddr() netip.AddrPort { return a.sip.Addr() }
 // WebhookAddr is where Meta's webhooks are taken.
 func (a *App) WebhookAddr() string { return a.hooks.addr() }
 
+// AdminAddr is where the two probes are served; empty when switched off.
+func (a *App) AdminAddr() string {
+	if a.admin == nil {
+		return ""
+	}
+	return a.admin.Addr().String()
+}
+
+// MetricsAddr is where Prometheus scrapes; empty when switched off.
+func (a *App) MetricsAddr() string {
+	if a.scrape == nil {
+		return ""
+	}
+	return a.scrape.addr()
+}
+
 // Exchange gives access to the running calls.
 func (a *App) Exchange() *bridge.Exchange { return a.exchange }
 

@@ -48,6 +48,10 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		jitter:     prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "deskbridge_rtp_jitter_seconds", Help: "Interarrival jitter (RFC 3550), observed every 5 s of each leg.", Buckets: []float64{.001, .002, .005, .01, .02, .03, .05, .1, .2}}, []string{"leg"}),
 	}
 	r.MustRegister(m.active, m.calls, m.stages, m.duration, m.unexpected, m.panics, m.stuck, m.factsLost, m.dropped, m.packets, m.lost, m.jitter)
+	for _, d := range []Direction{Inbound, Outbound} { // a dashboard shows 0, not nothing, before the first call
+		m.active.WithLabelValues(string(d))
+		m.calls.WithLabelValues(string(d), "answered")
+	}
 	return m
 }
 
