@@ -32,6 +32,9 @@ func (e *Endpoint) onInDialog(in *inbound) {
 		in.refuse(reply{status: 481, phrase: "Call/Transaction Does Not Exist"}, "")
 		return
 	}
+	if in.req.IsInvite() || in.req.Method == msg.UPDATE {
+		l.letAckPass()
+	}
 	d := &dialogRequest{in: in, done: make(chan struct{})}
 	if l.post(happening{kind: hapRequest, req: d}) {
 		select {
@@ -46,6 +49,24 @@ func (e *Endpoint) onInDialog(in *inbound) {
 	<-d.done
 	if d.ok != nil {
 		l.confirm(in, d.ok)
+	}
+}
+
+// letAckPass gives an ACK that came just before a new offer the time to be seen first: sipgo handles every message in a
+// goroutine of its own, so on one socket they can overtake each other, and the offer would get a needless 491.
+func (l *Leg) letAckPass() {
+	for range 20 {
+		l.mu.Lock()
+		waiting := len(l.acks) > 0
+		l.mu.Unlock()
+		if !waiting {
+			return
+		}
+		select {
+		case <-l.done:
+			return
+		case <-time.After(10 * time.Millisecond):
+		}
 	}
 }
 

@@ -255,8 +255,7 @@ func (l *Leg) confirm(in *inbound, res *msg.Response) {
 	defer repeat.Stop()
 	for {
 		select {
-		case req := <-ack:
-			l.post(happening{kind: hapAck, ack: req})
+		case <-ack: // onAck has told the loop
 			return
 		case req := <-in.tx.Acks(): // a far end that gave the ACK the branch of the INVITE
 			l.post(happening{kind: hapAck, ack: req})
@@ -316,7 +315,9 @@ func (e *Endpoint) onAck(in *inbound) {
 		return
 	}
 	select {
-	case ch <- in.req:
+	case ch <- in.req: // the first; its repetitions find the channel full
+		// Straight to the loop: by way of the goroutine that repeats the 200 the next request would overtake it.
+		l.post(happening{kind: hapAck, ack: in.req})
 	default:
 	}
 }
