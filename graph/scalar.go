@@ -55,7 +55,10 @@ func (e *enum) UnmarshalJSON(b []byte) error {
 	b = bytes.TrimSpace(b)
 	if len(b) > 0 && b[0] == '[' {
 		var list []json.RawMessage
-		if json.Unmarshal(b, &list) != nil || len(list) == 0 {
+		if err := json.Unmarshal(b, &list); err != nil {
+			return err
+		}
+		if len(list) == 0 {
 			return nil
 		}
 		b = list[0]

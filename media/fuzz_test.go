@@ -26,7 +26,7 @@ func FuzzPipe(f *testing.F) {
 			return
 		}
 		pair := joinable[int(data[0])%len(joinable)]
-		out := Format{pair[1], []time.Duration{20, 10, 30, 60}[data[0]>>4&3] * ms}
+		out := Format{pair[1], []time.Duration{20 * ms, 10 * ms, 30 * ms, 60 * ms}[data[0]>>4&3]}
 		var frames uint64
 		dst := &recordingStream{format: out}
 		dst.onFrame = func(fr *Frame) {

@@ -159,10 +159,10 @@ func TestLoneFramesAreNotDelayed(t *testing.T) {
 		o.Start()
 		w.take()
 		// 30 ms of jitter, but in order.
-		jitter := []time.Duration{0, 30, 20, 25, 10, 0, 28, 30, 20, 6, 0}
+		jitter := []int{0, 30, 20, 25, 10, 0, 28, 30, 20, 6, 0}
 		at := time.Now()
 		for i := range 300 {
-			due := at.Add(time.Duration(i)*20*ms + jitter[i%len(jitter)]*ms)
+			due := at.Add(time.Duration(i)*20*ms + time.Duration(jitter[i%len(jitter)])*ms)
 			time.Sleep(time.Until(due))
 			before := len(w.all())
 			o.SendFrame(opusFrameOf(i))

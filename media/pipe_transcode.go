@@ -7,20 +7,19 @@ import (
 // transcode decodes at the rate of the narrower codec and encodes from it: Opus runs at 8 kHz for G.711 and at 16 kHz for
 // G.722, so nothing is resampled (design §7).
 type transcode struct {
-	from, to  Codec
-	dec       Decoder
-	enc       Encoder
-	rate      int
-	clock     int    // of the incoming RTP timestamp
-	frame     int    // samples of an outgoing frame
-	ticks     uint32 // and its RTP duration
-	pcm       []int16
-	n         int  // samples waiting in pcm
-	madeUp    bool // all of them are
-	marker    bool
-	decoded   []int16
-	payload   []byte
-	lastTicks uint32
+	from, to Codec
+	dec      Decoder
+	enc      Encoder
+	rate     int
+	clock    int    // of the incoming RTP timestamp
+	frame    int    // samples of an outgoing frame
+	ticks    uint32 // and its RTP duration
+	pcm      []int16
+	n        int  // samples waiting in pcm
+	madeUp   bool // all of them are
+	marker   bool
+	decoded  []int16
+	payload  []byte
 }
 
 func newTranscode(in Codec, out Format, settings OpusSettings) (*transcode, error) {
@@ -109,7 +108,7 @@ func (t *transcode) restore(p *Pipe, next []byte, samples, lost int) {
 // encode cuts pcm into outgoing frames and sends those that are full.
 func (t *transcode) encode(p *Pipe, pcm []int16, madeUp bool) {
 	for len(pcm) > 0 {
-		source := pcm
+		var source []int16
 		if t.n == 0 {
 			t.madeUp = madeUp
 		}

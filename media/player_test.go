@@ -142,7 +142,7 @@ func TestToneDetectionTellsTonesApart(t *testing.T) {
 		t.Error("a tone in nothing")
 	}
 	quiet := make([]int16, 8000/4)
-	at, ok := ToneOnset(append(quiet, pcm...), 8000, 440)
+	at, ok := ToneOnset(slices.Concat(quiet, pcm), 8000, 440)
 	if !ok || abs(at-2000) > 80 {
 		t.Errorf("onset at %d, %v", at, ok)
 	}

@@ -20,9 +20,8 @@ import (
 // chromium drives a real browser through its debugging pipe (file descriptors 3 and 4, messages end with NUL): the
 // page is tested in the browser engine it was written for, with a fake microphone that plays a tone.
 type chromium struct {
-	t       *testing.T
-	in      *os.File
-	session string
+	t  *testing.T
+	in *os.File
 
 	mu      sync.Mutex
 	next    int
@@ -138,8 +137,7 @@ func (c *chromium) send(session, method string, params obj) json.RawMessage {
 
 // tab is one page.
 type tab struct {
-	c       *chromium
-	session string
+	c *chromium
 }
 
 func (c *chromium) open(url string) *tab {

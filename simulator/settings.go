@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"encoding/json"
+	"errors"
 	"maps"
 	"regexp"
 	"slices"
@@ -39,7 +40,7 @@ func (m *Meta) writeSettings(q *graphRequest) (answer, *graphError) {
 		return nil, refuse(100, "The parameter calling is required")
 	}
 	if e := m.ChangeSettings(q.num.PhoneNumberID, body.Calling); e != nil {
-		if ge, ok := e.(*graphError); ok {
+		if ge, ok := errors.AsType[*graphError](e); ok {
 			return nil, ge
 		}
 		return nil, refuse(100, "%v", e)

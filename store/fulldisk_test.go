@@ -94,9 +94,10 @@ func TestFullDiskNeverKillsTheDaemon(t *testing.T) {
 	must(t, p.stdin.Close())
 	for p.lines.Scan() {
 		what, id, _ := strings.Cut(p.lines.Text(), " ")
-		if what == "call" {
+		switch what {
+		case "call":
 			calls = append(calls, id)
-		} else if what == "inbox" {
+		case "inbox":
 			inbox = append(inbox, id)
 		}
 	}

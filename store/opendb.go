@@ -83,7 +83,7 @@ func (s *Store) openDegraded() error {
 func lockFree(dir string) error {
 	f, err := os.Open(dir)
 	if err != nil { // nothing there to lock
-		return nil //nolint:nilerr // a folder that can't be made yet is the degraded start's very case
+		return nil // a folder that can't be made yet is the degraded start's very case
 	}
 	defer func() { _ = f.Close() }()
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB); errors.Is(err, unix.EWOULDBLOCK) {

@@ -55,7 +55,6 @@ type Leg struct {
 
 	// Owned by the loop.
 	state    state
-	talked   bool
 	deadline [timers]time.Time
 	timer    *time.Timer
 	at       stageTimes

@@ -95,14 +95,14 @@ func (s *mediaSession) handshake(ctx context.Context) (*dtls.Conn, error) {
 		conn, err = dtls.ServerWithOptions(s.dtlsIn, s.dtlsIn.RemoteAddr(), asServer(opts)...)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w: %v", ErrMediaDTLS, err)
+		return nil, fmt.Errorf("%w: %w", ErrMediaDTLS, err)
 	}
 	if err = conn.HandshakeContext(ctx); err != nil {
 		_ = conn.Close()
 		if bad != nil {
 			return nil, bad
 		}
-		return nil, fmt.Errorf("%w: %v", ErrMediaDTLS, err)
+		return nil, fmt.Errorf("%w: %w", ErrMediaDTLS, err)
 	}
 	return conn, nil
 }

@@ -297,7 +297,7 @@ func (s *mediaSession) begin() (err error) {
 		}
 	}
 	if err != nil {
-		s.fail(fmt.Errorf("%w: %v", ErrMediaICE, err))
+		s.fail(fmt.Errorf("%w: %w", ErrMediaICE, err))
 	}
 	go s.run()
 	return nil

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"net"
 	"net/netip"
 	"time"
@@ -58,7 +57,7 @@ func demo(ctx context.Context, c *invocation) error {
 		stop, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 		defer cancel()
 		if err := s.close(stop); err != nil {
-			slog.Debug("stop demo", "err", err)
+			fmt.Fprintf(c.err, "deskbridge: stopping: %v\n", err)
 		}
 	}()
 	if _, err := s.meta.Customer(simulator.CustomerConfig{
