@@ -44,6 +44,19 @@ func play(t testing.TB, s *mediaSession, freq float64) {
 	t.Cleanup(p.Stop)
 }
 
+// toneShare is how many blocks of 40 ms hold the tone. Silence that stood in for a player held up by a busy machine breaks
+// the phase of the whole, but not of most blocks.
+func toneShare(pcm []int16, rate int, freq float64) float64 {
+	block, good, n := rate/25, 0, 0
+	for at := 0; at+block <= len(pcm); at += block {
+		n++
+		if media.ToneLevel(pcm[at:at+block], rate, freq) > 0.85 {
+			good++
+		}
+	}
+	return float64(good) / float64(max(n, 1))
+}
+
 func TestTonesCrossBothWays(t *testing.T) {
 	for _, codec := range []media.Codec{media.PCMA, media.PCMU, media.G722, media.Opus} {
 		for _, ptime := range []time.Duration{10 * ms, 20 * ms, 30 * ms, 40 * ms, 60 * ms} {
@@ -66,8 +79,8 @@ func TestTonesCrossBothWays(t *testing.T) {
 						t.Fatal("no audio within ten seconds")
 					}
 					pcm := sink.pcm[rate*2/10:]
-					if l := media.ToneLevel(pcm, rate, freq); l < 0.9 || media.Level(pcm) < -25 {
-						t.Errorf("%v Hz: share %.2f at %.0f dB", freq, l, media.Level(pcm))
+					if share := toneShare(pcm, rate, freq); share < 0.7 || media.Level(pcm) < -25 {
+						t.Errorf("%v Hz in %.0f %% of the blocks, %.0f dB", freq, 100*share, media.Level(pcm))
 					}
 				}
 				if st := a.Stream().Stats(); st.Lost != 0 || st.Rejected != 0 || st.FirstReceived.IsZero() || st.Sent == 0 {
