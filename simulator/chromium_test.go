@@ -137,7 +137,8 @@ func (c *chromium) send(session, method string, params obj) json.RawMessage {
 
 // tab is one page.
 type tab struct {
-	c *chromium
+	c       *chromium
+	session string
 }
 
 func (c *chromium) open(url string) *tab {
