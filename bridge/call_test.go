@@ -533,3 +533,27 @@ func endAt(t *testing.T, d Direction, at, side string) {
 		t.Errorf("last fact %s, cause %v", k.Kind, k.CDR.Cause)
 	}
 }
+
+// A SIP caller without an offer of its own names its codec with the ACK: leg A's format is known only when it is accepted.
+func TestLateOfferOfTheCallerIsJoinedWhenAccepted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := meta()
+		w := newWorld(t, p)
+		w.offer(Outbound)
+		synctest.Wait()
+		known := w.a.stream.format
+		w.a.stream.format, w.a.onAccept = media.Format{}, func(*fakeLeg) {}
+		p.leg.emit(EventAnswered)
+		synctest.Wait()
+		w.a.stream.mu.Lock()
+		w.a.stream.format = known
+		w.a.stream.mu.Unlock()
+		w.a.emit(EventAccepted)
+		synctest.Wait()
+		if w.a.stream.sink == nil || p.leg.stream.sink == nil {
+			t.Error("the call was accepted but nobody hears anything")
+		}
+		w.a.end(Cause{Fault: FaultNobody, Reason: ReasonHangup})
+		w.stop(t)
+	})
+}

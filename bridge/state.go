@@ -116,7 +116,8 @@ func next(s state, in input) (to state, do []action, ok bool) {
 	case stateAnswering:
 		switch in {
 		case inAccepted:
-			return stateTalking, []action{actAnswered}, true
+			// A caller without an offer of its own (late offer) has told its codec only now.
+			return stateTalking, []action{actAnswered, actJoin}, true
 		case inAnswered:
 			return s, []action{actDropSurplus}, true
 		case inFormat:
