@@ -170,7 +170,7 @@ func (e *Endpoint) serve(transport string, run func() error) {
 // the listeners; without them sipgo would open a socket of its own.
 func (e *Endpoint) await(s *udpSocket) {
 	for n := 0; e.pooled(s) == nil && n < 100 && e.ctx.Err() == nil; n++ {
-		time.Sleep(time.Millisecond)
+		time.Sleep(time.Millisecond) //nolint:forbidigo // sipgo tells nobody; at most 100 ms, once per listener
 	}
 }
 

@@ -15,7 +15,6 @@ import (
 // lowers the level (a stranger's rubbish is nobody's alarm) and lets ten lines a second through.
 type libraryLog struct {
 	limit *rate.Limiter
-	attrs []slog.Attr
 }
 
 // libraryOut is where the library's lines go: the logger of the endpoint made last. Two in one process (tests) share it.

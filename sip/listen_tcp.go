@@ -50,7 +50,7 @@ func (l *tcpListener) Accept() (net.Conn, error) {
 			return nil, err
 		}
 		if err != nil { // out of descriptors, or the peer was faster than us
-			time.Sleep(10 * time.Millisecond)
+			time.Sleep(10 * time.Millisecond) //nolint:forbidigo // nothing tells when descriptors are free again
 			continue
 		}
 		if t := l.admit(c); t != nil {

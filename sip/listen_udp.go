@@ -41,7 +41,7 @@ func (s *udpSocket) ReadFrom(b []byte) (int, net.Addr, error) {
 			return 0, nil, err
 		}
 		if err != nil { // an ICMP error of an earlier send, or memory pressure: not the end of the socket
-			time.Sleep(time.Millisecond)
+			time.Sleep(time.Millisecond) //nolint:forbidigo // only so as not to spin; nothing tells when memory is free again
 			continue
 		}
 		a = netip.AddrPortFrom(a.Addr().Unmap(), a.Port())

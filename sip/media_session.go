@@ -258,16 +258,16 @@ func (s *mediaSession) allowed(claimed netip.Addr) func(netip.Addr) bool {
 	}
 }
 
-func (g *agreement) kinds() (k [128]payloadKind) {
+func (a *agreement) kinds() (k [128]payloadKind) {
 	k[comfortNoisePayloadType] = kindNoise
-	for _, p := range g.others {
+	for _, p := range a.others {
 		k[p.recv] = kindOther
 		k[p.send] = kindOther
 	}
-	if d := g.digits; d != nil {
+	if d := a.digits; d != nil {
 		k[d.recv], k[d.send] = kindDigits, kindDigits
 	}
-	k[g.audio.recv], k[g.audio.send] = kindAudio, kindAudio
+	k[a.audio.recv], k[a.audio.send] = kindAudio, kindAudio
 	return k
 }
 

@@ -80,22 +80,22 @@ func endReason(c bridge.Cause) string {
 // causeOf translates the final answer to an INVITE of ours, once, for every INVITE.
 func causeOf(status int, phrase string, retryAfter time.Duration) bridge.Cause {
 	c := bridge.Cause{Fault: bridge.FaultCallee, Code: status, Text: headerText(phrase), RetryAfter: retryAfter}
-	switch {
-	case status == 486 || status == 600:
+	switch status {
+	case 486, 600:
 		c.Reason = bridge.ReasonBusy
-	case status == 603 || status == 403 || status == 607 || status == 608:
+	case 603, 403, 607, 608:
 		c.Reason = bridge.ReasonDeclined
-	case status == 480 || status == 408:
+	case 480, 408:
 		c.Reason = bridge.ReasonNoAnswer
-	case status == 404 || status == 604 || status == 410:
+	case 404, 604, 410:
 		c.Reason = bridge.ReasonNoRoute
-	case status == 484 || status == 485 || status == 416:
+	case 484, 485, 416:
 		c.Reason = bridge.ReasonBadNumber
-	case status == 488 || status == 606 || status == 415:
+	case 488, 606, 415:
 		c.Reason = bridge.ReasonMedia
-	case status == 487:
+	case 487:
 		c.Reason = bridge.ReasonCancelled
-	case status == 401 || status == 407:
+	case 401, 407:
 		c.Reason, c.Fault = bridge.ReasonUpstream, bridge.FaultUs // our credentials are wrong
 	default:
 		c.Reason, c.Fault = bridge.ReasonUpstream, bridge.FaultUpstream

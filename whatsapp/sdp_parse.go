@@ -20,7 +20,7 @@ func parseSDP(text string) (*remoteSDP, error) {
 	}
 	var sd sdp.SessionDescription
 	if err := sd.UnmarshalString(text); err != nil {
-		return nil, fmt.Errorf("%w: %v", ErrSDPSyntax, err)
+		return nil, fmt.Errorf("%w: %w", ErrSDPSyntax, err)
 	}
 	if n := len(sd.MediaDescriptions); n > maxSDPMedia {
 		return nil, fmt.Errorf("%w: %d media sections, limit %d", ErrSDPTooLarge, n, maxSDPMedia)
@@ -210,7 +210,7 @@ func (r *remoteSDP) readDTLS(a sdpAttributes) error {
 		}
 		fp, err := parseFingerprint(f[1])
 		if err != nil {
-			return fmt.Errorf("%w: %v", ErrSDPNoFingerprint, err)
+			return fmt.Errorf("%w: %w", ErrSDPNoFingerprint, err)
 		}
 		r.fingerprints = append(r.fingerprints, fp)
 	}

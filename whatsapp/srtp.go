@@ -38,7 +38,7 @@ func deriveSRTP(c *dtls.Conn, client bool) (*srtpKeys, error) {
 	}
 	cfg := srtp.Config{Profile: profile}
 	if err := cfg.ExtractSessionKeysFromDTLS(&state, client); err != nil {
-		return nil, fmt.Errorf("%w: export keys: %v", ErrMediaDTLS, err)
+		return nil, fmt.Errorf("%w: export keys: %w", ErrMediaDTLS, err)
 	}
 	return newSRTPKeys(profile, cfg.Keys)
 }
