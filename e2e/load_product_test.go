@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -53,6 +54,7 @@ type usage struct {
 	Resident   uint64
 	Goroutines int
 	Files      int
+	LostIn     float64 // packets that never came to it, by its own count, of calls that are over
 }
 
 type product struct {
@@ -136,7 +138,8 @@ func (p *product) look(t testing.TB, collect bool) (u usage) {
 	return u
 }
 
-// profile starts ("file") or stops ("") a CPU profile, and writes the allocations to file+".mem" when it stops.
+// profile starts ("file") or stops ("") a CPU profile. What was allocated until then is in file+".mem0" and file+".mem":
+// go tool pprof -sample_index=alloc_objects -diff_base FILE.mem0 FILE.mem
 func (p *product) profile(t testing.TB, file string) {
 	t.Helper()
 	var said string
@@ -174,7 +177,9 @@ func TestProductProcess(t *testing.T) {
 		case "collect":
 			runtime.GC()
 			runtime.GC() // what finalizers and pools held
-			tell(lookAtSelf())
+			u := lookAtSelf()
+			u.LostIn = metric(app, "deskbridge_rtp_lost_total")
+			tell(u)
 		case "look":
 			tell(lookAtSelf())
 		case "profile":
@@ -245,6 +250,22 @@ func lookAtSelf() usage {
 	return u
 }
 
+// metric is the sum of a counter over its labels.
+func metric(app *appliance.App, name string) (sum float64) {
+	families, err := app.Registry().Gather()
+	if err != nil {
+		return -1
+	}
+	for _, f := range families {
+		if f.GetName() == name {
+			for _, m := range f.GetMetric() {
+				sum += m.GetCounter().GetValue()
+			}
+		}
+	}
+	return sum
+}
+
 // ownCPU is what this process has used so far. getrusage would say the same in steps of a timer tick.
 func ownCPU() time.Duration { return cpuClock(unix.CLOCK_PROCESS_CPUTIME_ID) }
 
@@ -257,32 +278,30 @@ func cpuClock(id int32) time.Duration {
 }
 
 func toggleProfile(open **os.File, file string) string {
-	if file == "" {
-		if *open == nil {
-			return "no profile is running"
+	err := errors.New("no profile is running")
+	if file != "" {
+		if err = writeAllocs(file + ".mem0"); err == nil {
+			if *open, err = os.Create(file); err == nil {
+				err = pprof.StartCPUProfile(*open)
+			}
 		}
+	} else if f := *open; f != nil {
 		pprof.StopCPUProfile()
-		mem, err := os.Create((*open).Name() + ".mem")
-		if err != nil {
-			return err.Error()
-		}
-		defer mem.Close()
-		_ = (*open).Close()
 		*open = nil
-		runtime.GC() // the profile is as of the last but one collection
-		runtime.GC()
-		if err := pprof.Lookup("allocs").WriteTo(mem, 0); err != nil {
-			return err.Error()
-		}
-		return ""
-	}
-	f, err := os.Create(file)
-	if err == nil {
-		err = pprof.StartCPUProfile(f)
+		err = errors.Join(f.Close(), writeAllocs(f.Name()+".mem"))
 	}
 	if err != nil {
 		return err.Error()
 	}
-	*open = f
 	return ""
+}
+
+func writeAllocs(file string) error {
+	runtime.GC() // the profile is as of the last but one collection
+	runtime.GC()
+	f, err := os.Create(file)
+	if err != nil {
+		return err
+	}
+	return errors.Join(pprof.Lookup("allocs").WriteTo(f, 0), f.Close())
 }
