@@ -167,31 +167,32 @@ func (t *Trunk) ping(ctx context.Context) {
 	}
 }
 
+// pingOnce asks the addresses in order until one answers.
 func (t *Trunk) pingOnce(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
+	all, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()
-	flows, err := t.flows(ctx)
+	flows, err := t.flows(all)
+	why := ""
 	if err != nil {
-		t.answered(answerNo, 0, err.Error())
-		return
+		why = err.Error()
 	}
-	each := pingTimeout / time.Duration(len(flows))
 	for _, f := range flows {
-		one, cancel := context.WithTimeout(ctx, each)
+		one, cancel := context.WithTimeout(all, pingTimeout/time.Duration(len(flows)))
 		begin := time.Now()
 		res, err := t.e.do(one, t.options(f), f)
 		cancel()
 		switch {
-		case ctx.Err() != nil && t.e.ctx.Err() != nil:
-			return
 		case err != nil:
-			t.answered(answerNo, 0, "no answer to OPTIONS")
+			why = "no answer to OPTIONS"
 		case res.StatusCode == 503:
-			t.answered(answerNo, time.Since(begin), "503 to OPTIONS")
+			why = "503 to OPTIONS"
 		default: // any other answer, even 404, says that somebody is there (RFC 3261 §11)
 			t.answered(answerYes, time.Since(begin), "")
 			return
 		}
+	}
+	if ctx.Err() == nil { // else the trunk is no longer in force: neither up nor down
+		t.answered(answerNo, 0, why)
 	}
 }
 

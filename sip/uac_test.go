@@ -3,6 +3,8 @@ package sip
 import (
 	"context"
 	"fmt"
+	"net"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -299,6 +301,40 @@ func TestTrunkIsPingedAndNoticedDead(t *testing.T) {
 	tr, _ := r.Trunk("pbx")
 	if _, err := tr.Dial(context.Background(), bridge.Invite{Target: "1"}, func(bridge.Event) {}); err == nil {
 		t.Error("a dead trunk was dialled")
+	}
+}
+
+func TestATrunkWithOneLiveAddressStaysUp(t *testing.T) {
+	r, p := withTrunk(t)
+	tr, _ := r.Trunk("pbx")
+	dead, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)}) // takes packets and says nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer dead.Close()
+	_, _ = tr.addrs(context.Background()) // resolved for the next minute
+	tr.targets.Store(&[]netip.AddrPort{addrPortOf(dead.LocalAddr()), (*tr.targets.Load())[0]})
+	pinged := make(chan struct{})
+	go func() { defer close(pinged); tr.pingOnce(context.Background()) }()
+	second := p.request("OPTIONS") // the first address has been given up
+	if !tr.usable() {
+		t.Error("down while its second address was still to be asked")
+	}
+	p.reply(second, 200, "OK", "x", "", "")
+	<-pinged
+}
+
+func TestARemovedTrunkSaysNothingMore(t *testing.T) {
+	r, p := withTrunk(t)
+	tr := newTrunk(r.Endpoint, TrunkConfig{Name: "gone", Host: "127.0.0.1", Port: p.port()}.withDefaults())
+	ctx, cancel := context.WithCancel(context.Background())
+	pinged := make(chan struct{})
+	go func() { defer close(pinged); tr.pingOnce(ctx) }()
+	p.request("OPTIONS")
+	cancel()
+	<-pinged
+	if s := tr.Status(); !s.Since.IsZero() {
+		t.Errorf("the ping of a trunk that was removed was counted: %+v", s)
 	}
 }
 
