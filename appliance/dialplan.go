@@ -172,10 +172,10 @@ func lookupCause(err error) bridge.Cause {
 	switch {
 	case err == nil:
 		return bridge.Cause{}
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
-		return bridge.Cause{Fault: bridge.FaultUs, Reason: bridge.ReasonInternal, Text: "The customer could not be looked up.", RetryAfter: 10 * time.Second}
+	case errors.Is(err, store.ErrNotFound), errors.Is(err, store.ErrInvalid):
+		return bridge.Cause{Fault: bridge.FaultCaller, Reason: bridge.ReasonBadNumber, Text: "No customer is known under this number."}
 	}
-	return bridge.Cause{Fault: bridge.FaultCaller, Reason: bridge.ReasonBadNumber, Text: "No customer is known under this number."}
+	return bridge.Cause{Fault: bridge.FaultUs, Reason: bridge.ReasonInternal, Text: "The customer could not be looked up.", RetryAfter: 10 * time.Second}
 }
 
 var errBadNumber = errors.New("This is not a phone number: dial it with country code, or the way it is dialled in the line's own country.") //nolint:staticcheck // a sentence for people: it is shown on phones

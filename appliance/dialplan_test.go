@@ -158,3 +158,18 @@ func TestAuthorizeAsksMetaOnlyWhenItMustAndDeniesTheUnknown(t *testing.T) {
 		}
 	}
 }
+
+func TestATroubledDiskIsNotBlamedOnTheNumber(t *testing.T) {
+	for err, want := range map[error]bridge.Reason{
+		store.ErrNotFound: bridge.ReasonBadNumber, store.ErrInvalid: bridge.ReasonBadNumber,
+		store.ErrUnavailable: bridge.ReasonInternal, store.ErrJournalFull: bridge.ReasonInternal, store.ErrStuck: bridge.ReasonInternal,
+		context.DeadlineExceeded: bridge.ReasonInternal,
+	} {
+		d := testPlan(map[string]callLine{"sales": &fakeLine{}, "help": &fakeLine{}})
+		d.customers = fakeCustomers{err: err}
+		_, cause := d.Route(t.Context(), bridge.Offer{Direction: bridge.Outbound, Peer: "phone:1001", Dialled: "+6281234567890"})
+		if cause.Reason != want {
+			t.Errorf("%v: %v, want %v", err, cause, want)
+		}
+	}
+}
