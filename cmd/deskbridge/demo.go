@@ -5,6 +5,9 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"deskbridge/appliance"
@@ -46,7 +49,7 @@ func demo(ctx context.Context, c *invocation) error {
 		level = "info"
 	}
 	s, err := newStage(ctx, stageOptions{
-		address: ip, sipPort: sipPort, page: *page, timing: simulator.DefaultTiming(),
+		address: ip, sipPort: sipPort, page: *page, timing: simulator.DefaultTiming(), password: demoPassword(),
 		phone:  simulator.PhoneConfig{Answer: simulator.PhoneAnswer{After: deskPhoneWait}, Source: simulator.PhoneSource{Echo: true}, Codecs: []media.Codec{media.Opus, media.PCMA}},
 		logger: appliance.NewLogger(c.err, appliance.LogConfig{Level: level, Format: "text"}),
 	})
@@ -65,37 +68,61 @@ func demo(ctx context.Context, c *invocation) error {
 	}); err != nil {
 		return err
 	}
-	printDemo(c, s, sipPort, ip)
+	printDemo(c, s, sipPort, uint16(*port), ip)
 	s.watchCalls(ctx, c)
 	fmt.Fprintln(c.out, "Stopping.")
 	return nil
 }
 
-func printDemo(c *invocation, s *stage, port uint16, ip netip.Addr) {
+// demoPassword is the softphone's password, kept in the user's cache so that a softphone set up once works with the next demo
+// as well. Without a cache it is new each time.
+func demoPassword() string {
+	cache, err := os.UserCacheDir()
+	if err != nil {
+		return newPassword()
+	}
+	file := filepath.Join(cache, "deskbridge", "demo-password")
+	if b, err := os.ReadFile(file); err == nil && len(b) == len(newPassword()) {
+		return string(b)
+	}
+	password := newPassword()
+	if os.MkdirAll(filepath.Dir(file), 0o700) == nil {
+		_ = os.WriteFile(file, []byte(password), 0o600) // not kept: new the next time
+	}
+	return password
+}
+
+func printDemo(c *invocation, s *stage, port, wanted uint16, ip netip.Addr) {
+	busy := ""
+	if port != wanted {
+		busy = fmt.Sprintf("   (%d is taken on this machine)", wanted)
+	}
 	fmt.Fprintf(c.out, `
 deskbridge demo: everything runs on this machine, WhatsApp is simulated. Ctrl-C ends it.
 
-1. Be the WhatsApp customer. Open in Chrome, Chromium or Edge, and allow the microphone:
+1. Be the WhatsApp customer. Open this in Chrome, Chromium or Edge, press Start, then "Call the company":
 
        %s/
 
-   "Call the company": the phones ring. After %s the built-in desk phone answers and sends back what you say.
+   The browser asks for the microphone: allow it. The phones ring; after %d seconds the built-in desk phone
+   answers and sends back what you say.
 
-2. Be the agent. Register a softphone (Linphone, MicroSIP, baresip, …) within those seconds or before:
+2. Be the agent. Register a softphone (Linphone, MicroSIP, baresip, …):
 
-       server      %s:%d   (UDP or TCP)
+       server      %s:%d   UDP or TCP%s
        user        %s
        password    %s
 
-   It rings when a customer calls. Whoever answers first has the call.
+   Call from the page again and answer on the softphone within %[2]d seconds, before the
+   built-in phone does. Talk, press digits, hang up on either side.
 
-3. Call a customer from the softphone:
+3. Call a customer. Dial on the softphone:
 
-       +%s   Sari: answers and sends back what you say
-       the number shown on the page: your browser rings (choose there whether calls are allowed)
+       +%[8]s    Sari, who answers and sends back what you say
+       the page's number   it is shown there after Start: the page rings, answer or decline (or forbid calls there first)
 
-Live calls:
-`, s.meta.URL(), deskPhoneWait, ip, port, softphone, s.password, demoCustomer)
+Calls, as they happen:
+`, s.meta.URL(), int(deskPhoneWait.Seconds()), ip, port, busy, softphone, s.password, demoCustomer)
 }
 
 // watchCalls prints each change of a call until ctx ends.
@@ -114,8 +141,7 @@ func (s *stage) watchCalls(ctx context.Context, c *invocation) {
 			running[call.CDR.ID] = true
 			if shown[call.CDR.ID] != call.State {
 				shown[call.CDR.ID] = call.State
-				fmt.Fprintf(c.out, "  %s  %-8s  %-9s  customer %s  agent %s\n", time.Now().Format("15:04:05"), call.CDR.Direction, call.State,
-					customerLabel(call.CDR.Customer), orDash(call.CDR.Agent))
+				printCall(c, call.CDR, call.State)
 			}
 		}
 		for id := range shown {
@@ -127,17 +153,57 @@ func (s *stage) watchCalls(ctx context.Context, c *invocation) {
 	}
 }
 
+func printCall(c *invocation, r bridge.CDR, what string) {
+	from, to := customerLabel(r.Customer), agentLabel(r.Agent)
+	if r.Direction == bridge.Outbound {
+		from, to = to, from
+	}
+	fmt.Fprintf(c.out, "  %s  %s -> %s  %s\n", time.Now().Format("15:04:05"), from, to, what)
+}
+
+// recordWait is how long after its end a call's record may take to reach the disk.
+const recordWait = 2 * time.Second
+
+// printEnd waits for the record, which is written beside the call, and prints how the call ended.
 func (s *stage) printEnd(ctx context.Context, c *invocation, id string) {
-	cdr, err := s.app.Store().Call(ctx, id)
-	if err != nil {
-		fmt.Fprintf(c.out, "  %s  ended\n", time.Now().Format("15:04:05"))
-		return
+	ctx, cancel := context.WithTimeout(ctx, recordWait)
+	defer cancel()
+	tick := time.NewTicker(10 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if cdr, err := s.app.Store().Call(ctx, id); err == nil && !cdr.EndedAt.IsZero() {
+			printCall(c, cdr, "ended: "+endLabel(cdr))
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
 	}
-	talk := "nobody talked"
-	if !cdr.AnsweredAt.IsZero() && !cdr.EndedAt.IsZero() {
-		talk = "talked " + cdr.EndedAt.Sub(cdr.AnsweredAt).Round(100*time.Millisecond).String()
+}
+
+// endLabel is the end of a call in words.
+func endLabel(r bridge.CDR) string {
+	end := strings.ReplaceAll(string(r.Cause.Reason), "_", " ")
+	if r.Cause.Reason == bridge.ReasonHangup {
+		end = "hung up"
 	}
-	fmt.Fprintf(c.out, "  %s  %-8s  ended      %s, %s\n", time.Now().Format("15:04:05"), cdr.Direction, cdr.Cause.Reason, talk)
+	if r.Cause.Text != "" {
+		end += " (" + r.Cause.Text + ")"
+	}
+	if !r.AnsweredAt.IsZero() {
+		end += ", talked " + r.EndedAt.Sub(r.AnsweredAt).Round(100*time.Millisecond).String()
+	}
+	return end
+}
+
+// agentLabel is the phone without the kind of thing it is: the demo has only phones.
+func agentLabel(agent string) string {
+	if agent == "" {
+		return "phones"
+	}
+	return "phone " + strings.TrimPrefix(agent, "phone:")
 }
 
 func customerLabel(c bridge.Customer) string {

@@ -41,8 +41,10 @@ type stageOptions struct {
 	sipPort uint16     // 0: any
 	page    string     // listen address of the simulated Meta and its page
 	timing  simulator.Timing
-	phone   simulator.PhoneConfig // built-in phone: what it does; identity is filled in
-	logger  *slog.Logger
+	// password is the softphone's; empty: a new one
+	password string
+	phone    simulator.PhoneConfig // built-in phone: what it does; identity is filled in
+	logger   *slog.Logger
 }
 
 // newStage starts everything. Close it, also when it could only half start.
@@ -61,7 +63,9 @@ func (s *stage) build(ctx context.Context, o stageOptions) (err error) {
 		return err
 	}
 	appSecret, token, verify := rand.Text(), rand.Text(), rand.Text()
-	s.password = rand.Text()[:12]
+	if s.password = o.password; s.password == "" {
+		s.password = newPassword()
+	}
 	s.meta, err = simulator.NewMeta(simulator.MetaConfig{
 		Listen: o.page, VerifyToken: verify, Timing: o.timing, MediaIP: o.address, Logger: o.logger.With("part", "simulator"),
 		Numbers: []simulator.Number{{
@@ -118,6 +122,8 @@ func (s *stage) build(ctx context.Context, o stageOptions) (err error) {
 	return s.phone.Register(register)
 }
 
+func newPassword() string { return rand.Text()[:12] }
+
 // close stops everything in the order that lets goodbyes be said.
 func (s *stage) close(ctx context.Context) error {
 	var errs []error
@@ -145,8 +151,12 @@ func (s *stage) liveCalls() []simulator.LiveCall {
 		if customer == "" {
 			customer = c.CDR.Customer.Dialable()
 		}
+		agent := ""
+		if c.CDR.Agent != "" {
+			agent = agentLabel(c.CDR.Agent)
+		}
 		out = append(out, simulator.LiveCall{
-			ID: c.CDR.ID, Direction: string(c.CDR.Direction), Customer: customer, Agent: c.CDR.Agent, State: c.State, Started: c.CDR.OfferedAt,
+			ID: c.CDR.ID, Direction: string(c.CDR.Direction), Customer: customer, Agent: agent, State: c.State, Started: c.CDR.OfferedAt,
 		})
 	}
 	return out

@@ -4,13 +4,29 @@
 const $ = (id) => document.getElementById(id);
 const ringtone = new Ring(440, 554, 900, 1400);
 const ringback = new Ring(400, 450, 1000, 3000);
+const goneText = 'The simulator does not answer. Is it still running?';
 const silentLimit = 20000; // ms without any audio of the company: WhatsApp gives up as well
 
 let me = null;       // what the simulator made of us
 let call = null;     // {id, media, outbound, state, mic, since, packets, lastPacket}
 let clock = null;
 
-function showError(text) { $('error').textContent = text; $('error').hidden = !text; }
+// showError says what went wrong; with reload, that only a new start helps.
+function showError(text, reload) {
+  $('error-text').textContent = sentence(text);
+  $('error-reload').hidden = !reload;
+  $('error-close').hidden = Boolean(reload);
+  $('error').hidden = !text;
+  if (text) $('error').scrollIntoView({ block: 'nearest' });
+}
+
+function sentence(text) {
+  if (!text) return '';
+  return text[0].toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? '' : '.');
+}
+
+$('error-close').addEventListener('click', () => showError(''));
+$('error-reload').addEventListener('click', () => location.reload());
 
 async function post(path, body) {
   let resp;
@@ -18,53 +34,37 @@ async function post(path, body) {
     resp = await fetch('/browser/' + path, { method: 'POST', headers: { 'Content-Type': 'application/json' },
       body: JSON.stringify({ session: me ? me.session : '', ...body }) });
   } catch {
-    throw new Error('The simulator does not answer. Is it still running?');
+    throw new Error(goneText);
   }
   const answer = await resp.json().catch(() => ({}));
   if (!resp.ok) throw new Error(answer.error || 'The simulator refused (' + resp.status + ').');
   return answer;
 }
 
-// --- signing in ---
-
-$('name').value = 'Customer ' + String.fromCharCode(65 + Math.floor(Math.random() * 26));
-$('phone').value = '+6281' + Math.floor(10000000 + Math.random() * 89999999);
-
-$('signin-form').addEventListener('submit', async (e) => {
-  e.preventDefault();
-  showError('');
-  try {
-    const wish = $('first-permission').value;
-    me = await post('register', { name: $('name').value, phone: $('phone').value, permission: wish });
-    $('permission').value = wish;
-  } catch (err) { showError(err.message); return; }
-  $('signin').hidden = true;
-  for (const id of ['phone-card', 'me']) $(id).hidden = false;
-  $('live').hidden = !me.live;
-  $('me-name').textContent = me.name;
-  $('me-phone').textContent = me.phone ? '+' + me.phone : 'number hidden (' + me.user + ')';
-  $('me-dial').textContent = me.phone ? '+' + me.phone : 'the alias the company\'s phone showed when you called';
-  for (const n of me.numbers) {
-    const o = document.createElement('option');
-    o.value = n.id;
-    o.textContent = (n.name || 'The company') + ' · +' + n.number;
-    $('number').append(o);
-  }
-  $('number').hidden = $('number-label').hidden = me.numbers.length < 2;
-  idle('Ready');
-  listen();
-  document.title = me.name + ' · WhatsApp customer';
-});
+// --- the line to the simulator ---
 
 function listen() {
   const events = new EventSource('/browser/events?session=' + encodeURIComponent(me.session));
+  let away = null;
   events.onmessage = (e) => {
     const event = JSON.parse(e.data);
     const handler = handlers[event.type];
     if (handler) Promise.resolve(handler(event)).catch((err) => showError(err.message));
   };
+  events.onopen = () => {
+    clearTimeout(away);
+    away = null;
+    if ($('error-text').textContent === goneText) showError('');
+  };
   events.onerror = () => {
-    if (events.readyState === EventSource.CLOSED) showError('The connection to the simulator was lost. Reload the page.');
+    if (events.readyState === EventSource.CLOSED) {
+      clearTimeout(away);
+      drop('Disconnected');
+      $('call').disabled = true;
+      showError('The simulator was restarted, or this page was away for too long.', true);
+    } else if (!away) {
+      away = setTimeout(() => showError(goneText), 2000);
+    }
   };
 }
 
@@ -80,33 +80,41 @@ function companyName() {
 }
 
 function screen(part, status) {
+  const focused = $('phone-card').contains(document.activeElement);
   for (const id of ['idle', 'ringing', 'incall']) $(id).hidden = id !== part;
   $('phone-card').classList.toggle('ring', part === 'ringing');
   $('status').textContent = status;
+  document.title = (part === 'ringing' ? '☎ ' + $('company').textContent + ' is calling' : me.name) + ' · WhatsApp customer';
+  // The button that had the focus may be gone: the keyboard goes on with the main one of what is shown now.
+  if (focused) $({ idle: 'call', ringing: 'answer', incall: 'hangup' }[part]).focus({ preventScroll: true });
 }
 
 function idle(status) {
   clearInterval(clock);
   ringtone.stop();
   ringback.stop();
-  screen('idle', status);
-  $('company').textContent = companyName();
-  $('timer').hidden = $('meters').hidden = $('keypad').hidden = $('dialled').hidden = true;
-  $('dialled').textContent = '';
-  $('keys').setAttribute('aria-expanded', 'false');
-  setMute(false);
   $('call').disabled = false;
+  $('company').textContent = companyName();
+  screen('idle', status);
+  $('timer').hidden = $('meters').hidden = $('tools').hidden = true;
+  showKeypad(false);
+  $('dialled').textContent = '';
+  setMute(false);
+}
+
+function duration(ms) {
+  const s = Math.floor(ms / 1000);
+  return Math.floor(s / 60) + ':' + String(s % 60).padStart(2, '0');
 }
 
 function startTimer() {
   call.since = Date.now();
   call.lastPacket = Date.now();
   call.packets = 0;
-  $('timer').hidden = $('meters').hidden = false;
+  $('timer').hidden = $('meters').hidden = $('tools').hidden = false;
   const tick = async () => {
     if (!call) return;
-    const s = Math.floor((Date.now() - call.since) / 1000);
-    $('timer').textContent = Math.floor(s / 60) + ':' + String(s % 60).padStart(2, '0');
+    $('timer').textContent = duration(Date.now() - call.since);
     const current = call;
     const n = await current.media.packetsReceived();
     if (call !== current) return;
@@ -123,14 +131,15 @@ function startTimer() {
 
 function endReason(end) {
   if (!end) return 'Call ended';
-  if (end.code) return 'Call failed (' + end.code + ')';
   switch (end.reason) {
     case 'no_answer': return 'No answer';
     case 'reject': return 'The company declined';
-    case 'declined': return 'Declined';
+    case 'declined': return 'You declined';
     case 'closed': return 'The simulator stopped';
-    default: return end.by === 'customer' ? 'You hung up' : 'The company hung up';
   }
+  if (end.code) return 'The call failed (WhatsApp error ' + end.code + ')';
+  const talked = call && call.since ? ' after ' + duration(Date.now() - call.since) : '';
+  return (end.by === 'customer' ? 'You hung up' : 'The company hung up') + talked;
 }
 
 // --- calling ---
@@ -162,14 +171,18 @@ $('call').addEventListener('click', async () => {
   let mic = null;
   try {
     mic = await openMicrophone();
+    $('mic-hint').hidden = true;
     call = { id: '', media: newMedia(), outbound: false, state: 'dialling', mic };
     screen('incall', 'Calling…');
-    const sdp = await call.media.offer();
+    const current = call;
+    const sdp = await current.media.offer();
+    if (call !== current) return;
     const id = (await post('call', { number: $('number').value, sdp })).call;
-    if (call) call.id = call.id || id;
+    if (call === current) call.id = call.id || id;
+    else await post('hangup', { call: id }).catch(() => {}); // given up while the simulator placed it
   } catch (err) {
     if (mic) for (const t of mic.getTracks()) t.stop();
-    drop('Ready');
+    drop('Ready when you are');
     showError(err.message);
   }
 });
@@ -180,9 +193,15 @@ $('answer').addEventListener('click', async () => {
   const current = call;
   try {
     $('answer').disabled = true;
-    current.mic = await openMicrophone();
+    const mic = await openMicrophone();
+    $('mic-hint').hidden = true;
+    if (call !== current) { // the company gave up while the browser asked for the microphone
+      for (const t of mic.getTracks()) t.stop();
+      return;
+    }
+    current.mic = mic;
     ringtone.stop();
-    await current.media.talk(current.mic);
+    await current.media.talk(mic);
     await post('accept', { call: current.id });
   } catch (err) { showError(err.message); } finally { $('answer').disabled = false; }
 });
@@ -191,21 +210,23 @@ $('decline').addEventListener('click', () => call && post('decline', { call: cal
 
 $('hangup').addEventListener('click', async () => {
   if (!call) return;
-  if (!call.id) { drop('Ready'); return; }
-  try { await post('hangup', { call: call.id }); } catch { drop('Ready'); }
+  if (!call.id) { drop('Ready when you are'); return; }
+  try { await post('hangup', { call: call.id }); } catch { drop('Ready when you are'); }
 });
 
 function setMute(on) {
   $('mute').setAttribute('aria-pressed', String(on));
-  $('mute').textContent = on ? 'Unmute' : 'Mute';
+  $('mute').textContent = on ? 'Muted' : 'Mute';
+  $('mic-label').textContent = on ? 'You are muted' : 'You';
   if (call) call.media.mute(on);
 }
 $('mute').addEventListener('click', () => setMute($('mute').getAttribute('aria-pressed') !== 'true'));
 
-$('keys').addEventListener('click', () => {
-  $('keypad').hidden = !$('keypad').hidden;
-  $('keys').setAttribute('aria-expanded', String(!$('keypad').hidden));
-});
+function showKeypad(on) {
+  $('pad').hidden = !on;
+  $('keys').setAttribute('aria-expanded', String(on));
+}
+$('keys').addEventListener('click', () => showKeypad($('pad').hidden));
 
 for (const d of '123456789*0#') {
   const b = document.createElement('button');
@@ -217,8 +238,8 @@ for (const d of '123456789*0#') {
 function press(d) {
   if (!call || call.state !== 'connected') return;
   if (!call.media.digit(d)) { showError('The company\'s side takes no keypad digits in this call.'); return; }
+  showKeypad(true);
   $('dialled').textContent = ($('dialled').textContent + d).slice(-24);
-  $('dialled').hidden = false;
 }
 
 addEventListener('keydown', (e) => {
@@ -237,7 +258,7 @@ const handlers = {
     call = { id: e.call, media, outbound: true, state: 'offered', name: e.name };
     try {
       await post('sdp', { call: e.call, sdp: await media.answer(e.sdp) });
-    } catch (err) { drop('Ready'); throw err; }
+    } catch (err) { drop('Ready when you are'); throw err; }
   },
   async answer(e) {
     if (call && !call.outbound) await call.media.accept(e.sdp);
@@ -276,34 +297,29 @@ const handlers = {
     const li = document.createElement('li');
     li.textContent = e.text;
     $('messages').append(li);
+    $('messages').hidden = false;
     while ($('messages').children.length > 20) $('messages').firstChild.remove();
   },
   live(e) {
-    const rows = e.calls.map((c) => {
-      const tr = document.createElement('tr');
-      const since = c.started && !c.started.startsWith('0001') ? new Date(c.started).toLocaleTimeString() : '';
-      for (const v of [c.direction, c.customer, c.agent, c.state, since]) {
-        const td = document.createElement('td');
-        td.textContent = v || '–';
-        tr.append(td);
-      }
-      return tr;
-    });
-    $('live-rows').replaceChildren(...rows);
-    $('live-table').hidden = rows.length === 0;
-    $('live-none').hidden = rows.length !== 0;
+    $('live-rows').replaceChildren(...e.calls.map(liveRow));
+    $('live-none').hidden = e.calls.length !== 0;
   },
 };
 
-for (const b of document.querySelectorAll('[data-attitude]')) {
-  b.addEventListener('click', async () => {
-    const box = $('request');
-    try {
-      const r = await post('reply', { message: box.dataset.message, number: box.dataset.number, attitude: b.dataset.attitude });
-      $('permission').value = r.permission;
-      box.hidden = true;
-    } catch (err) { showError(err.message); }
-  });
+function liveRow(c) {
+  const inbound = c.direction === 'inbound';
+  const agent = c.agent || (inbound ? 'the phones' : 'a phone');
+  const since = c.started && !c.started.startsWith('0001') ? ', ' + new Date(c.started).toLocaleTimeString() : '';
+  const li = document.createElement('li');
+  for (const [tag, text, name] of [
+    ['strong', inbound ? c.customer + ' → ' + agent : agent + ' → ' + c.customer, ''],
+    ['span', c.state, 'state ' + c.state],
+    ['span', (inbound ? 'The customer called' : 'The company called') + since, 'hint'],
+  ]) {
+    const part = document.createElement(tag);
+    part.className = name;
+    part.textContent = text;
+    li.append(part);
+  }
+  return li;
 }
-
-$('permission').addEventListener('change', () => post('permission', { permission: $('permission').value }).catch((err) => showError(err.message)));

@@ -114,7 +114,9 @@ class Media {
       analyser.getFloatTimeDomainData(data);
       let sum = 0;
       for (const v of data) sum += v * v;
-      element.value = Math.min(1, Math.sqrt(sum / data.length) * 4);
+      // Loudness is heard in decibels: -60 dB is an empty meter, 0 dB a full one.
+      const db = 20 * Math.log10(Math.sqrt(sum / data.length) || 1e-6);
+      element.value = Math.max(0, Math.min(1, 1 + db / 60));
       requestAnimationFrame(draw);
     };
     draw();
