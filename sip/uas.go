@@ -164,13 +164,18 @@ func (l *Leg) discard() {
 func (e *Endpoint) offer(l *Leg, in *inbound, from, line string) {
 	opened := make(chan struct{})
 	cancelled := bridge.Cause{Fault: bridge.FaultCaller, Reason: bridge.ReasonCancelled}
-	in.tx.OnCancel(func(req *msg.Request) { // called with sipgo's lock held: must not block or answer
-		c := cancelled
-		c.Text = reasonText(req)
+	giveUp := func(c bridge.Cause) {
 		if !l.post(happening{kind: hapCancelled, cause: c}) {
 			l.Hangup(c)
 		}
-	})
+	}
+	if !in.tx.OnCancel(func(req *msg.Request) { // called with sipgo's lock held: must not block or answer
+		c := cancelled
+		c.Text = reasonText(req)
+		giveUp(c)
+	}) {
+		giveUp(cancelled) // the CANCEL was faster than we; sipgo has answered it and tells nobody
+	}
 	now := e.cfg.Now()
 	e.cfg.Switchboard.Offer(bridge.Offer{
 		Direction: bridge.Outbound, At: now, Received: now, Line: line,
