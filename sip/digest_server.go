@@ -67,11 +67,13 @@ const (
 	loginOK
 )
 
-// challengeHeaders are the WWW-Authenticate headers of a 401: SHA-256 first, MD5 for older phones (RFC 8760 §2.3).
+// challengeHeaders are the WWW-Authenticate headers of a 401: MD5 and SHA-256, in this order. RFC 8760 §2.4 would have the
+// stronger first, but there are peers that look at the first header only and give up at an algorithm they do not know
+// (SIPp 3.6.1, Nov 2026). A phone that takes the strongest it knows still finds SHA-256.
 func (d *digestServer) challengeHeaders(now time.Time, req *msg.Request, from netip.Addr, stale bool) []msg.Header {
-	algorithms := []string{"SHA-256", "MD5"}
+	algorithms := []string{"MD5", "SHA-256"}
 	if d.onlyMD5(req, from) {
-		algorithms = algorithms[1:]
+		algorithms = algorithms[:1]
 	}
 	var out []msg.Header
 	for _, alg := range algorithms {
