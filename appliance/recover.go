@@ -2,6 +2,8 @@ package appliance
 
 import (
 	"context"
+	"log/slog"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -28,38 +30,55 @@ func (a *App) recoverCalls(ctx context.Context) {
 		return
 	}
 	a.log.Warn("calls were open when the appliance died; ending them", "calls", len(open))
+	for _, cdr := range open {
+		a.hub.Over(cdr.Wacid) // before the webhooks that wait: a connect worked off twice must not ring again
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recoverLimit)
 	slots := make(chan struct{}, recoverAtOnce)
 	var all sync.WaitGroup
 	for _, cdr := range open {
-		// At once and for every one: late webhooks of these calls belong to nobody.
-		all.Go(func() {
-			slots <- struct{}{}
-			defer func() { <-slots }()
-			a.endInterrupted(ctx, cdr)
-		})
+		all.Go(fenced(a.log, func() { a.endInterrupted(ctx, cdr, slots) }))
 	}
 	a.onStop("recovery", func(context.Context) error { cancel(); all.Wait(); return nil })
 }
 
-func (a *App) endInterrupted(ctx context.Context, cdr bridge.CDR) {
+// endInterrupted ends both sides at once: the phone must not wait for a Meta that hangs.
+func (a *App) endInterrupted(ctx context.Context, cdr bridge.CDR, slots chan struct{}) {
 	log := a.log.With("call", cdr.ID)
-	if line := a.plan.plant.Load().lines[cdr.Line]; line != nil {
-		if cdr.Wacid != "" {
-			if err := line.Terminate(ctx, cdr.Wacid); err != nil {
-				log.Warn("an interrupted call could not be ended at WhatsApp; it ends there when no audio comes", "err", err)
-			}
-		} else if cdr.Direction == bridge.Outbound {
-			line.Disown(cdr.ID)
-		}
-	}
+	var sides sync.WaitGroup
+	sides.Go(fenced(log, func() {
+		slots <- struct{}{}
+		defer func() { <-slots }()
+		a.endAtMeta(ctx, cdr, log)
+	}))
 	for _, leg := range cdr.Legs {
-		if leg.Kind == bridge.KindSIP && len(leg.Dialog) > 0 {
+		if leg.Kind != bridge.KindSIP || len(leg.Dialog) == 0 {
+			continue
+		}
+		sides.Go(fenced(log, func() {
 			if err := a.sip.EndOrphan(ctx, leg); err != nil {
 				log.Info("the phone of an interrupted call could not be told", "peer", leg.Peer, "err", err)
 			}
-		}
+		}))
 	}
+	sides.Wait()
+	a.closeInterrupted(ctx, cdr, log)
+}
+
+func (a *App) endAtMeta(ctx context.Context, cdr bridge.CDR, log *slog.Logger) {
+	line := a.plan.plant.Load().lines[cdr.Line]
+	switch {
+	case line == nil:
+	case cdr.Wacid != "":
+		if err := line.Terminate(ctx, cdr.Wacid); err != nil {
+			log.Warn("an interrupted call could not be ended at WhatsApp; it ends there when no audio comes", "err", err)
+		}
+	case cdr.Direction == bridge.Outbound:
+		line.Disown(cdr.ID)
+	}
+}
+
+func (a *App) closeInterrupted(ctx context.Context, cdr bridge.CDR, log *slog.Logger) {
 	cdr.State = "ended"
 	cdr.EndedAt = time.Now()
 	cdr.Cause = bridge.Cause{Fault: bridge.FaultUs, Reason: bridge.ReasonInterrupted}
@@ -70,4 +89,16 @@ func (a *App) endInterrupted(ctx context.Context, cdr bridge.CDR) {
 		return
 	}
 	log.Info("interrupted call closed", "line", cdr.Line)
+}
+
+// fenced keeps what a dead process left from killing every process after it.
+func fenced(log *slog.Logger, f func()) func() {
+	return func() {
+		defer func() {
+			if bug := recover(); bug != nil {
+				log.Error("bug while ending an interrupted call; please report this", "panic", bug, "stack", string(debug.Stack()))
+			}
+		}()
+		f()
+	}
 }

@@ -113,6 +113,16 @@ func (h *Hub) leave(l *Leg) {
 	h.running.done()
 }
 
+// Over marks a call as one that ended before this process began: its late webhooks belong to nobody.
+func (h *Hub) Over(wacid string) {
+	if wacid == "" {
+		return
+	}
+	h.calls.mu.Lock()
+	defer h.calls.mu.Unlock()
+	h.calls.see(wacid)
+}
+
 // disown takes over ending a call at Meta from a leg that could not: by its ID, or, when Meta never told it, as soon as a
 // webhook names a call with our callback data.
 func (h *Hub) disown(l *Leg) {

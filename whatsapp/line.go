@@ -89,14 +89,18 @@ func (l *Line) answer(call string, ev *graph.Event, notify bridge.Notify) *Leg {
 	return leg
 }
 
-// end ends a call at Meta, by terminate or reject, and by the other when that fails (§6.5). Outbound calls know no reject.
+// end ends a call at Meta, by terminate or reject, and by the other when that is refused (§6.5). Outbound calls know no
+// reject.
 func (l *Line) end(ctx context.Context, wacid string, terminate, outbound bool) error {
 	first, second := l.graph.Reject, l.graph.Terminate
 	if terminate {
 		first, second = second, first
 	}
 	err := first(ctx, l.number, wacid)
-	if err == nil || outbound || ctx.Err() != nil {
+	e := graph.AsError(err)
+	if err == nil || outbound || ctx.Err() != nil || e == nil || e.Unavailable() || e.RateLimited() {
+		// Meta's trouble does not make the other word the right one: a reject of a call that talks is answered as if the
+		// call were gone, and nobody would try again.
 		return err
 	}
 	return second(ctx, l.number, wacid)
@@ -104,9 +108,7 @@ func (l *Line) end(ctx context.Context, wacid string, terminate, outbound bool) 
 
 // Terminate ends a call by Meta's ID, for calls found open after a crash. A call already over is no error.
 func (l *Line) Terminate(ctx context.Context, wacid string) error {
-	l.hub.calls.mu.Lock()
-	l.hub.calls.see(wacid) // its late webhooks belong to nobody
-	l.hub.calls.mu.Unlock()
+	l.hub.Over(wacid)
 	if err := l.graph.Terminate(ctx, l.number, wacid); err != nil {
 		return fmt.Errorf("line %q: %w", l.id, err)
 	}
