@@ -82,7 +82,7 @@ type Settings struct {
 // TrunkConfig is one link to a PBX or provider.
 type TrunkConfig struct {
 	Name      string
-	Host      string // name or address
+	Host      string // name or address; empty, with Addresses: the peer calls us and is never called
 	Port      int    // 0: SRV, then 5060
 	Transport string // "udp" (default) or "tcp"
 	// Addresses are the networks whose requests are taken as coming from this trunk. Empty: the addresses Host resolves to.
@@ -155,8 +155,11 @@ func (s Settings) Validate() error {
 			bad("%s.name: must be set and unique, is %q", at, t.Name)
 		}
 		names[t.Name] = true
-		if t.Host == "" || !plainText(t.Host) {
+		if !plainText(t.Host) {
 			bad("%s.host: must be a name or address, is %q", at, t.Host)
+		}
+		if t.Host == "" && (len(t.Addresses) == 0 || t.Register) {
+			bad("%s.host: must be set where no addresses are, or to register", at)
 		}
 		if t.Port < 0 || t.Port > 65535 {
 			bad("%s.port: must be 0 to 65535, is %d", at, t.Port)

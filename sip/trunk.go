@@ -2,6 +2,7 @@ package sip
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"net/netip"
 	"slices"
@@ -54,6 +55,9 @@ const (
 	answerNo
 )
 
+// errNoHost is for a trunk that only calls us.
+var errNoHost = errors.New("the trunk has no host to call")
+
 // TrunkStatus is a trunk as operators see it.
 type TrunkStatus struct {
 	Name       string        `json:"name"`
@@ -85,6 +89,9 @@ func (t *Trunk) start() {
 		}
 	}
 	t.report()
+	if t.cfg.Host == "" {
+		return // nowhere to ask
+	}
 	run("trunk ping", t.ping)
 	if t.cfg.Register {
 		run("trunk registration", t.register)
@@ -106,6 +113,9 @@ func (t *Trunk) addrs(ctx context.Context) ([]netip.AddrPort, error) {
 	t.mu.Unlock()
 	if p := t.targets.Load(); p != nil && fresh {
 		return *p, nil
+	}
+	if t.cfg.Host == "" {
+		return nil, errNoHost
 	}
 	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
 	defer cancel()

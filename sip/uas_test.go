@@ -2,7 +2,9 @@ package sip
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -373,4 +375,29 @@ func TestOverloadIsAnswered503(t *testing.T) {
 	}
 	leg.Hangup(normal())
 	p.reply(p.request("BYE"), 200, "OK", "", "", "")
+}
+
+func TestATrunkThatOnlyCallsUsNeedsNoHost(t *testing.T) {
+	only := []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}
+	r, p := withTrunk(t, func(c *TrunkConfig) { c.Host, c.Port, c.NoPing, c.Addresses = "", 0, false, only })
+	c := p.call("1")
+	c.invite(peerSDP(20000))
+	leg := r.board.leg(t)
+	tr, _ := r.Trunk("pbx")
+	if _, err := tr.Dial(t.Context(), bridge.Invite{Target: "201"}, func(bridge.Event) {}); !errors.Is(err, ErrTrunkDown) {
+		t.Errorf("dialled: %v", err)
+	}
+	if s := tr.Status(); !s.Up || s.Error != "" {
+		t.Errorf("status %+v", s)
+	}
+	leg.Hangup(bridge.Cause{Reason: bridge.ReasonBusy})
+	p.response(486)
+	c.ack("")
+	for what, bad := range map[string]TrunkConfig{
+		"no host and no addresses": {Name: "x"}, "nobody to register with": {Name: "x", Addresses: only, Register: true, Username: "u", Password: "p"},
+	} {
+		if (Settings{Trunks: []TrunkConfig{bad}}).Validate() == nil {
+			t.Errorf("%s was taken", what)
+		}
+	}
 }
