@@ -177,6 +177,9 @@ func (s *mediaSession) Answer(offer []byte) ([]byte, error) {
 	if err := s.checkFamily(a); err != nil {
 		return nil, err
 	}
+	if err := s.checkMove(a); err != nil {
+		return nil, err
+	}
 	g, err := agreeOnOffer(a, s.preference(), s.cfg.PTime)
 	if err != nil {
 		return nil, err
@@ -211,6 +214,16 @@ func (s *mediaSession) checkFamily(a *remoteAudio) error {
 		return errAddressFamily
 	}
 	return nil
+}
+
+// checkMove refuses a later offer that takes the media to an address we may not send to. The first offer may name one: behind
+// a NAT that is what the far end believes, and its packets tell the truth. So may hold: a PBX's music server is not sent to.
+func (s *mediaSession) checkMove(a *remoteAudio) error {
+	r := s.route.Load()
+	if r == nil || a.hold() || !a.addr.IsValid() || a.addr == r.claim.Addr() || s.allowed(a.addr)(a.addr) {
+		return nil
+	}
+	return errMediaAddress
 }
 
 // adopt puts an agreement into force. The caller holds mu.

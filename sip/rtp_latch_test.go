@@ -1,6 +1,7 @@
 package sip
 
 import (
+	"errors"
 	"net/netip"
 	"testing"
 	"time"
@@ -100,6 +101,28 @@ func TestProbationEndsAfterFivePackets(t *testing.T) {
 	}
 	phone.say(s, 'p')
 	eventually(t, "the late claim refused", func() bool { return s.Stream().Stats().Rejected == 1 })
+}
+
+// Asterisk by default offers the phone's own address once both are connected ("direct media"). Where that lies outside the
+// trunk's networks taking it would be silence; refused, the PBX goes on carrying the audio itself.
+func TestMediaMayNotMoveOutOfTheTrunksNetworks(t *testing.T) {
+	pbx := newTestPeer(t, "127.0.0.1")
+	s, sink := talk(t, mediaSessionConfig{
+		SignallingPeer: netip.MustParseAddr("127.0.0.1"), RemoteAllowed: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")},
+	}, mediaHandlers{}, pbx)
+	if _, err := s.Answer(offerAt(netip.MustParseAddrPort("192.0.2.77:4000"), "RTP/AVP 8")); !errors.Is(err, errMediaAddress) {
+		t.Errorf("an offer to move the media to a stranger: %v", err)
+	}
+	pbx.say(s, 'p')
+	if p := sink.next(t); p.mark != 'p' {
+		t.Errorf("heard %q", p.mark)
+	}
+	if _, ok := pbx.hear(time.Second); !ok {
+		t.Error("the PBX hears nothing any more")
+	}
+	if _, err := s.Answer(offerAt(netip.MustParseAddrPort("192.0.2.78:4000"), "RTP/AVP 8", "sendonly")); err != nil {
+		t.Errorf("hold with a music server elsewhere: %v", err)
+	}
 }
 
 func TestReInviteWithANewAddressResetsTheLatch(t *testing.T) {

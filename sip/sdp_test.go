@@ -180,12 +180,12 @@ func TestAnswerKeepsOurOrderAndTheirNumbers(t *testing.T) {
 }
 
 func TestOtherMediaAreRefusedInOrder(t *testing.T) {
-	s := openTest(t, mediaSessionConfig{Codecs: allCodecs, RemoteAllowed: []netip.Prefix{}}, mediaHandlers{})
 	for file, want := range map[string]string{
 		"cisco":          "audio,video 0 RTP/AVP 31 34 96 97,application 0 RTP/AVP 125",
 		"t38-audio":      "image 0 udptl t38,audio",
 		"srtp-and-plain": "audio 0 RTP/SAVP 8,audio",
 	} {
+		s := openTest(t, mediaSessionConfig{Codecs: allCodecs, RemoteAllowed: []netip.Prefix{}}, mediaHandlers{})
 		answer, err := s.Answer(readSDP(t, file))
 		if err != nil {
 			t.Fatal(err)
