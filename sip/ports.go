@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"deskbridge/media"
 )
 
 // portPool hands out RTP/RTCP port pairs: even port for RTP, the next one for RTCP (RFC 3550 §11).
@@ -55,8 +57,8 @@ func newPortPool(minPort, maxPort uint16, drain time.Duration) (*portPool, error
 // portPair is two bound sockets. Whoever closes it does so once.
 type portPair struct {
 	pool *portPool
-	rtp  *net.UDPConn
-	rtcp *net.UDPConn
+	rtp  *media.Socket
+	rtcp *media.Socket
 	port uint16
 }
 
@@ -187,7 +189,7 @@ func (q *portQueue) pop() (uint16, bool) {
 // flood may park in the kernel.
 const mediaBuffer = 128 << 10
 
-func listenMedia(at netip.AddrPort) (*net.UDPConn, error) {
+func listenMedia(at netip.AddrPort) (*media.Socket, error) {
 	network := "udp4"
 	if at.Addr().Is6() {
 		network = "udp6"
@@ -198,7 +200,12 @@ func listenMedia(at netip.AddrPort) (*net.UDPConn, error) {
 	}
 	_ = conn.SetReadBuffer(mediaBuffer)
 	markVoice(conn, at.Addr().Is6())
-	return conn, nil
+	sock, err := media.NewSocket(conn)
+	if err != nil {
+		_ = conn.Close()
+		return nil, err
+	}
+	return sock, nil
 }
 
 // markVoice asks the network for the voice class: DSCP EF (RFC 4594 §4.1). Best effort; a container may forbid it.

@@ -66,7 +66,7 @@ func (s *mediaSession) readRTP() {
 // maxReadErrors in a row mean that the socket is broken and not merely telling of an ICMP error.
 const maxReadErrors = 100
 
-func (s *mediaSession) readLoop(conn *net.UDPConn, take func([]byte, netip.AddrPort, time.Time)) {
+func (s *mediaSession) readLoop(conn *media.Socket, take func([]byte, netip.AddrPort, time.Time)) {
 	var buf [maxRTPPacket + 1]byte // a packet that fills it was longer than we take
 	for failed := 0; failed < maxReadErrors; {
 		n, src, err := conn.ReadFromUDPAddrPort(buf[:])
