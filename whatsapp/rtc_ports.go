@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"sync"
 	"syscall"
+
+	"deskbridge/media"
 )
 
 // errNoPort means that every port of the range is taken.
@@ -34,7 +36,7 @@ func newPortPool(first, last uint16) *portPool {
 }
 
 // listen binds the first port in turn that nobody else on the machine holds, on each of the addresses (one per family).
-func (p *portPool) listen(addrs []netip.Addr) ([]*net.UDPConn, uint16, error) {
+func (p *portPool) listen(addrs []netip.Addr) ([]*media.Socket, uint16, error) {
 	p.mu.Lock()
 	tries := len(p.free)
 	p.mu.Unlock()
@@ -47,7 +49,7 @@ func (p *portPool) listen(addrs []netip.Addr) ([]*net.UDPConn, uint16, error) {
 		if !ok {
 			return nil, 0, errNoPort
 		}
-		var conns []*net.UDPConn
+		var conns []*media.Socket
 		if conns, port, err = listenAll(addrs, port); err == nil {
 			return conns, port, nil
 		}
@@ -83,13 +85,9 @@ func (p *portPool) release(port uint16) {
 }
 
 // listenAll binds the same port on every address; with port 0 the first address chooses.
-func listenAll(addrs []netip.Addr, port uint16) (conns []*net.UDPConn, _ uint16, err error) {
+func listenAll(addrs []netip.Addr, port uint16) (conns []*media.Socket, _ uint16, err error) {
 	for _, a := range addrs {
-		network := "udp4"
-		if a.Is6() {
-			network = "udp6"
-		}
-		c, err := net.ListenUDP(network, net.UDPAddrFromAddrPort(netip.AddrPortFrom(a, port)))
+		c, err := listenOne(netip.AddrPortFrom(a, port))
 		if err != nil {
 			for _, c := range conns {
 				_ = c.Close()
@@ -104,7 +102,24 @@ func listenAll(addrs []netip.Addr, port uint16) (conns []*net.UDPConn, _ uint16,
 	return conns, port, nil
 }
 
-func localAddrPort(c *net.UDPConn) netip.AddrPort {
+func listenOne(at netip.AddrPort) (*media.Socket, error) {
+	network := "udp4"
+	if at.Addr().Is6() {
+		network = "udp6"
+	}
+	c, err := net.ListenUDP(network, net.UDPAddrFromAddrPort(at))
+	if err != nil {
+		return nil, err
+	}
+	s, err := media.NewSocket(c)
+	if err != nil {
+		_ = c.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+func localAddrPort(c interface{ LocalAddr() net.Addr }) netip.AddrPort {
 	a, _ := c.LocalAddr().(*net.UDPAddr)
 	return a.AddrPort()
 }

@@ -6,6 +6,8 @@ import (
 	"net/netip"
 	"os"
 	"time"
+
+	"deskbridge/media"
 )
 
 // maxDatagram is the largest packet we take; nothing in this protocol is larger than an Ethernet frame.
@@ -16,7 +18,7 @@ const maxDatagram = 1500
 // packet. Whatever isn't from that address takes the agent's way or is dropped, so nothing gets around its checks.
 type socket struct {
 	s    *mediaSession
-	conn *net.UDPConn
+	conn *media.Socket
 
 	answered bool      // the packet last returned was the answer to a check
 	agentSaw time.Time // when a media packet last went the agent's way
