@@ -210,7 +210,11 @@ func (v settingsValidator) trunk(at string, t Trunk) {
 		v.p.add(at+".port", fmt.Sprintf("%d is not a port", t.Port), "use 1 to 65535")
 	}
 	for i, n := range t.Addresses {
-		checkNetwork(v.p, fmt.Sprintf("%s.addresses[%d]", at, i), n)
+		path := fmt.Sprintf("%s.addresses[%d]", at, i)
+		checkNetwork(v.p, path, n)
+		if net, err := ParseNetwork(n); err == nil && net.Bits() == 0 {
+			v.p.add(path, fmt.Sprintf("%s is everybody: anyone could call through us without a password", n), "name the PBX's own addresses")
+		}
 	}
 	if t.Host == "" && len(t.Addresses) == 0 {
 		v.p.add(at+".host", "the trunk has neither host nor addresses", "set host to the address of the PBX")

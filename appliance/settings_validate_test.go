@@ -43,6 +43,8 @@ func TestBadSettings(t *testing.T) {
 		{"codec twice", "[PCMA, g722]", "[PCMA, pcma]", "trunks[0].codecs[1]", "twice"},
 		{"trunk's line", "    extensions: [2xx]\n    line: sales", "    extensions: [2xx]\n    line: sale", "trunks[0].line", `no line "sale"`},
 		{"CIDR", "register: true", "addresses: [192.0.2.1/24]", "trunks[0].addresses[0]", "not an address or network"},
+		{"open relay", "register: true", "addresses: [0.0.0.0/0]", "trunks[0].addresses[0]", "everybody"},
+		{"open relay over IPv6", "register: true", "addresses: [\"::/0\"]", "trunks[0].addresses[0]", "everybody"},
 		{"transport", "register: true", "transport: sctp", "trunks[0].transport", "not known"},
 		{"host with port", "host: 192.0.2.5", "host: 192.0.2.5:5060", "trunks[0].host", "neither a host name"},
 		{"no host", "    host: 192.0.2.5\n", "", "trunks[0].host", "neither host nor addresses"},
