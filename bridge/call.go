@@ -62,7 +62,7 @@ func newCall(x *Exchange, id string, o Offer) *call {
 		log: x.cfg.Logger.With("call", id, "direction", o.Direction),
 		cdr: CDR{
 			ID: id, Direction: o.Direction, Line: o.Line, Wacid: o.Wacid, Customer: o.Customer, Dialled: o.Dialled,
-			Payload: o.Payload, OfferedAt: o.At,
+			Payload: o.Payload, State: stateOffered.String(), OfferedAt: o.At,
 		},
 	}
 	if o.Direction == Outbound {

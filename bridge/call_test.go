@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"reflect"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -52,6 +53,13 @@ func TestInboundCallRingsAllAndTheFirstAnswerWins(t *testing.T) {
 		want := []FactKind{FactOffered, FactAllowed, FactRung, FactAnswered, FactEnded}
 		if got := w.ledger.kinds(); !reflect.DeepEqual(got, want) {
 			t.Errorf("facts %v, want %v", got, want)
+		}
+		var states []string
+		for _, f := range w.ledger.facts {
+			states = append(states, f.CDR.State)
+		}
+		if got := strings.Join(states, " "); got != "offered offered ringing talking ended" {
+			t.Errorf("states in the facts: %s", got)
 		}
 		cdr := w.ledger.last().CDR
 		if cdr.ID != id || cdr.AnsweredAt.IsZero() || cdr.EndedAt.Sub(cdr.AnsweredAt) != 10*time.Second || cdr.Cause.Reason != ReasonHangup {
