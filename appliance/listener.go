@@ -23,10 +23,11 @@ type listener struct {
 
 // newListener binds; start serves. With a certificate it speaks TLS.
 func newListener(addr string, cert TLSConfig, h http.Handler, log *slog.Logger) (*listener, error) {
-	ln, err := net.Listen("tcp", addr)
+	tcp, err := net.Listen("tcp", addr)
 	if err != nil {
 		return nil, err
 	}
+	var ln net.Listener = newLimitListener(tcp, maxConnsPerIP, maxConns)
 	if cert.CertFile != "" {
 		pair, err := tls.LoadX509KeyPair(cert.CertFile, cert.KeyFile)
 		if err != nil {
