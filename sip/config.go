@@ -89,6 +89,7 @@ type TrunkConfig struct {
 	Addresses []netip.Prefix
 	// Register sends REGISTER to the trunk and keeps it alive.
 	Register bool
+	Domain   string // of our account, default Host
 	Username string // user part of our address at the trunk
 	AuthUser string // digest user name, default Username
 	Password Secret
@@ -166,6 +167,9 @@ func (s Settings) Validate() error {
 		}
 		if t.Transport != "" && t.Transport != "udp" && t.Transport != "tcp" {
 			bad("%s.transport: must be udp or tcp, is %q", at, t.Transport)
+		}
+		if !plainText(t.Domain) {
+			bad("%s.domain: must be a name or address, is %q", at, t.Domain)
 		}
 		if !plainText(t.Username) || !plainText(t.AuthUser) {
 			bad("%s.username: must have no spaces, quotes or control characters", at)

@@ -166,6 +166,9 @@ func (r *registration) request(f flow, expires time.Duration) *msg.Request {
 	t := r.t
 	r.seq++
 	uri := msg.Uri{Scheme: "sip", Host: uriHostText(t.cfg.Host), Port: t.cfg.Port}
+	if t.cfg.Domain != "" { // where it goes is the flow's business, not the Request-URI's
+		uri = msg.Uri{Scheme: "sip", Host: uriHostText(t.cfg.Domain)}
+	}
 	aor := msg.Uri{Scheme: "sip", User: t.cfg.Username, Host: uri.Host}
 	req := msg.NewRequest(msg.REGISTER, uri)
 	appendIDs(req, r.callID, msg.FromHeader{Address: aor}, r.tag, msg.ToHeader{Address: aor}, "", r.seq)
