@@ -204,7 +204,7 @@ func sipSettings(s *Settings) sip.Settings {
 		}
 		out.Trunks = append(out.Trunks, sip.TrunkConfig{
 			Name: t.Name, Host: t.Host, Port: t.Port, Transport: t.Transport, Addresses: t.Networks(), Register: t.Register,
-			Username: t.Username, AuthUser: t.AuthUser, Password: sip.Secret(t.Password.Reveal()), Expires: t.Expires,
+			Domain: t.Domain, Username: t.Username, AuthUser: t.AuthUser, Password: sip.Secret(t.Password.Reveal()), Expires: t.Expires,
 			Codecs: t.MediaCodecs(), PTime: t.PTime, DialPattern: dialPattern(t), Line: t.Line,
 		})
 	}
