@@ -16,13 +16,19 @@ import (
 // WebhookPath is the only path the public listener knows.
 const WebhookPath = "/webhook/meta"
 
-// The limits of the public listener. Meta sends up to 3 MB (§5.3).
+// The limits of the public listener. Meta sends up to 3 MB (§5.3), and nearly always a few KB.
 const (
-	maxBody     = 3 << 20
+	maxBody = 3 << 20
+	// maxInFlight bounds the requests being verified and stored. A request takes its place when its body is here: slow
+	// senders would otherwise take all places and keep Meta out.
 	maxInFlight = 64
-	// maxBodies bounds the memory that bodies nobody has verified yet may take together.
-	maxBodies    = 48 << 20
-	maxChallenge = 1024
+	// smallBody needs no reservation: the listener's connections bound the memory of all of them. maxBodies bounds what the
+	// larger ones may take together before anybody has verified them.
+	smallBody = 64 << 10
+	maxBodies = 48 << 20
+	// smallBodyTime is how long a small body may take.
+	smallBodyTime = 5 * time.Second
+	maxChallenge  = 1024
 	// storeLimit: Meta gives up after 5 to 20 s; a store that takes longer than this is treated as refusing.
 	storeLimit = 4 * time.Second
 )
@@ -102,24 +108,27 @@ func (w *Webhook) post(rw http.ResponseWriter, r *http.Request) {
 		w.reply(rw, http.StatusRequestEntityTooLarge, "too_large")
 		return
 	}
-	if size < 0 {
-		size = maxBody // chunked: as large as may be
-	}
-	if !w.reserve(size) {
-		rw.Header().Set("Retry-After", "1")
-		w.reply(rw, http.StatusServiceUnavailable, "busy")
-		return
-	}
-	defer w.release(size)
-	body, err := readBody(rw, r)
-	if err != nil {
-		status, result := http.StatusBadRequest, "unreadable"
-		if _, ok := errors.AsType[*http.MaxBytesError](err); ok {
-			status, result = http.StatusRequestEntityTooLarge, "too_large"
+	small := size >= 0 && size <= smallBody
+	if !small {
+		if size < 0 {
+			size = maxBody // chunked: as large as may be
 		}
-		w.reply(rw, status, result)
+		defer w.bodies.Add(-size)
+		if w.bodies.Add(size) > maxBodies {
+			w.refuseBody(rw, errBusy)
+			return
+		}
+	}
+	body, err := readBody(rw, r, small)
+	if err != nil {
+		w.refuseBody(rw, err)
 		return
 	}
+	if !w.enter() {
+		w.refuseBody(rw, errBusy)
+		return
+	}
+	defer w.inFlight.Add(-1)
 	lines := w.lines.Load().signed(body, r.Header.Get(graph.SignatureHeader))
 	if lines == nil {
 		w.reply(rw, http.StatusUnauthorized, "bad_signature")
@@ -141,8 +150,27 @@ func (w *Webhook) post(rw http.ResponseWriter, r *http.Request) {
 	w.reply(rw, http.StatusOK, "stored")
 }
 
+// errBusy: there is no room for another request.
+var errBusy = errors.New("too many requests at once")
+
+func (w *Webhook) refuseBody(rw http.ResponseWriter, err error) {
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.Is(err, errBusy):
+		rw.Header().Set("Retry-After", "1")
+		w.reply(rw, http.StatusServiceUnavailable, "busy")
+	case errors.As(err, &tooLarge):
+		w.reply(rw, http.StatusRequestEntityTooLarge, "too_large")
+	default:
+		w.reply(rw, http.StatusBadRequest, "unreadable")
+	}
+}
+
 // readBody reads at most maxBody bytes, into one buffer when the length is known.
-func readBody(rw http.ResponseWriter, r *http.Request) ([]byte, error) {
+func readBody(rw http.ResponseWriter, r *http.Request, small bool) ([]byte, error) {
+	if c := http.NewResponseController(rw); small && c.SetReadDeadline(time.Now().Add(smallBodyTime)) == nil {
+		defer c.SetReadDeadline(time.Time{}) //nolint:errcheck // the connection is dead then
+	}
 	rd := http.MaxBytesReader(rw, r.Body, maxBody)
 	if r.ContentLength < 0 {
 		return io.ReadAll(rd)
@@ -152,19 +180,13 @@ func readBody(rw http.ResponseWriter, r *http.Request) ([]byte, error) {
 	return body, err
 }
 
-// reserve takes a place and the memory for one body.
-func (w *Webhook) reserve(size int64) bool {
-	n, bytes := w.inFlight.Add(1), w.bodies.Add(size)
-	if n > maxInFlight || bytes > maxBodies {
-		w.release(size)
+// enter takes a place among the requests in flight.
+func (w *Webhook) enter() bool {
+	if w.inFlight.Add(1) > maxInFlight {
+		w.inFlight.Add(-1)
 		return false
 	}
 	return true
-}
-
-func (w *Webhook) release(size int64) {
-	w.inFlight.Add(-1)
-	w.bodies.Add(-size)
 }
 
 // lineSet is the lines of one moment.

@@ -2,6 +2,7 @@ package whatsapp
 
 import (
 	"errors"
+	"io"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -273,19 +274,59 @@ func TestStoreThatRefusesIsNotAcknowledged(t *testing.T) {
 func TestNoMoreThan64RequestsAtOnce(t *testing.T) {
 	r := newRig(t)
 	for range maxInFlight {
-		if !r.web.reserve(1) {
+		if !r.web.enter() {
 			t.Fatal("refused too early")
 		}
 	}
 	if code := r.post(`{}`); code != 503 {
 		t.Errorf("the 65th is answered %d", code)
 	}
-	r.web.release(1)
+	r.web.inFlight.Add(-1)
 	if code := r.post(`{}`); code != 200 {
 		t.Errorf("with a free place it is answered %d", code)
 	}
-	if r.web.bodies.Load() != maxInFlight-1 {
-		t.Errorf("%d bytes are reserved", r.web.bodies.Load())
+	if n := r.web.inFlight.Load(); n != maxInFlight-1 {
+		t.Errorf("%d places are taken", n)
+	}
+}
+
+func TestLargeBodiesTakeNoMoreMemoryThanTheyMay(t *testing.T) {
+	r := newRig(t)
+	r.web.bodies.Add(maxBodies - smallBody)
+	large := `{"entry":[]}` + strings.Repeat(" ", smallBody)
+	if code := r.post(large); code != 503 {
+		t.Errorf("a large body beyond the memory is answered %d", code)
+	}
+	if code := r.post(`{}`); code != 200 {
+		t.Errorf("a small one is answered %d", code)
+	}
+	r.web.bodies.Add(-2 * smallBody)
+	if code := r.post(large); code != 200 {
+		t.Errorf("a large body with memory free is answered %d", code)
+	}
+	if n := r.web.bodies.Load(); n != maxBodies-3*smallBody {
+		t.Errorf("%d bytes are reserved", n)
+	}
+}
+
+// Slow senders keep nobody else out: neither with many small bodies nor with a few large ones.
+func TestSlowBodiesKeepNobodyOut(t *testing.T) {
+	r := newRig(t)
+	for _, size := range []int64{100, maxBody} {
+		for range 2 * maxInFlight {
+			body, feed := io.Pipe()
+			req := httptest.NewRequest(http.MethodPost, WebhookPath, body)
+			req.ContentLength = size
+			done := make(chan struct{})
+			go func() { defer close(done); r.web.ServeHTTP(httptest.NewRecorder(), req) }()
+			t.Cleanup(func() { _ = feed.Close(); <-done })
+			if size == 100 {
+				_, _ = feed.Write([]byte("{")) // returns when it is being read
+			}
+		}
+	}
+	if code := r.post(`{}`); code != 200 {
+		t.Errorf("answered %d", code)
 	}
 }
 
