@@ -34,6 +34,21 @@ func TestCallSurvivesReopenWithEveryField(t *testing.T) {
 	}
 }
 
+func TestADamagedRecordDoesNotHideTheOtherOpenCalls(t *testing.T) {
+	s := open(t, testConfig(t.TempDir()))
+	ctx := testCtx(t)
+	for _, id := range []string{"call1", "call2", "call3"} {
+		must(t, s.Record(ctx, bridge.Fact{Kind: bridge.FactOffered, At: noon, CDR: testCDR(id, bridge.Customer{})}))
+	}
+	_, err := s.submit(ctx, classNormal, func(x *tx) error { return x.set(key(tabCall, "call2"), []byte("rubbish")) })
+	must(t, err)
+	open, err := s.OpenCalls(ctx)
+	must(t, err)
+	if len(open) != 2 || open[0].ID != "call1" || open[1].ID != "call3" {
+		t.Errorf("open calls %+v", open)
+	}
+}
+
 func TestEndedCallIsFinalAndLeavesTheOpenSet(t *testing.T) {
 	s := open(t, testConfig(t.TempDir()))
 	ctx := testCtx(t)

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"encoding/hex"
 	"fmt"
 
@@ -112,6 +113,10 @@ func (s *Store) OpenCalls(ctx context.Context) (calls []bridge.CDR, err error) {
 		}
 		for _, id := range ids {
 			c, err := t.call(id)
+			if errors.Is(err, ErrCorrupt) { // one damaged record must not leave the other calls open
+				s.log.Error("the record of an open call is damaged; it is left as it is", "call", id, "err", err)
+				continue
+			}
 			if err != nil {
 				return err
 			}
