@@ -140,6 +140,7 @@ type pacer struct {
 	mu    sync.Mutex
 	slots [20][]func()
 	n     int
+	muted bool
 	late  atomic.Int64 // worst delay of a slot, ns
 	halt  chan struct{}
 	once  sync.Once
@@ -160,6 +161,13 @@ func (p *pacer) add(f func()) {
 	p.n++
 }
 
+// mute stops everybody's packets for a while.
+func (p *pacer) mute(on bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.muted = on
+}
+
 func (p *pacer) run() {
 	defer close(p.done)
 	t := time.NewTicker(time.Millisecond)
@@ -177,7 +185,9 @@ func (p *pacer) run() {
 			}
 			p.mu.Lock()
 			for _, f := range p.slots[slot%int64(len(p.slots))] {
-				f()
+				if !p.muted {
+					f()
+				}
 			}
 			p.mu.Unlock()
 		}
@@ -308,13 +318,15 @@ var loadPaths = []struct {
 // BenchmarkPath runs calls through a product process over real sockets and reports what a second of one call costs it, both
 // directions, everything included: two sockets, SRTP, conversion, reports, consent checks, collection. CPU is what the
 // kernel counted for that process, so the generator here is not in it, but the delivery of what the product sends on
-// loopback is. allocs/packet is every allocation of the process over every packet that went through it.
+// loopback is. allocs/packet is how many allocations of the process a packet adds to the same calls when nobody sends;
+// allocs/call-s are those: consent checks, RTCP, the store.
 //
-// PATH_CALLS and PATH_SECONDS change the load (50 calls, 5 s); PATH_PROFILE=prefix writes CPU and allocation profiles.
+// The load is the rated one, 100 calls; with fewer calls a packet wakes a sleeping process more often and each costs more.
+// PATH_CALLS and PATH_SECONDS change it (100, 5); PATH_PROFILE=prefix writes CPU and allocation profiles.
 func BenchmarkPath(b *testing.B) {
 	for _, path := range loadPaths {
 		b.Run(path.name, func(b *testing.B) {
-			n, seconds := envNumber(b, "PATH_CALLS", 50), envNumber(b, "PATH_SECONDS", 5)
+			n, seconds := envNumber(b, "PATH_CALLS", 100), envNumber(b, "PATH_SECONDS", 5)
 			prefix := os.Getenv("PATH_PROFILE")
 			r := newLoadRig(b, path.codec, n, prefix != "")
 			r.start(n)
@@ -322,33 +334,70 @@ func BenchmarkPath(b *testing.B) {
 			if prefix != "" {
 				r.product.profile(b, prefix+path.name)
 			}
-			var cpu, talked time.Duration
-			var mallocs, packets uint64
+			var talk, mute stretch
 			for b.Loop() {
-				before, counted := r.product.look(b, false), r.tally()
-				<-time.After(time.Duration(seconds) * time.Second)
-				after, now := r.product.look(b, false), r.tally()
-				cpu += after.CPU - before.CPU
-				talked += after.At.Sub(before.At) * time.Duration(n)
-				mallocs += after.Mallocs - before.Mallocs
-				packets += now.got - counted.got
+				talk.add(r, seconds)
 			}
 			if prefix != "" {
 				r.product.profile(b, "")
 			}
+			r.pacer.mute(true)
+			<-time.After(200 * time.Millisecond)
+			mute.add(r, seconds)
 			total := r.tally()
 			r.finish()
-			if expected := uint64(talked.Seconds() * 100); packets < expected*9/10 {
-				b.Fatalf("%d packets came of %d", packets, expected)
+			calls := float64(n)
+			if expected := talk.seconds * calls * 100; float64(talk.packets) < expected*.9 {
+				b.Fatalf("%d packets came of %.0f", talk.packets, expected)
 			}
-			perSecond := func(d time.Duration) float64 { return d.Seconds() * 1000 }
-			ours, bare := perSecond(cpu)/talked.Seconds(), perSecond(r.bareCost())
-			b.ReportMetric(ours, "cpu-ms/call-s")
-			b.ReportMetric(bare, "bare-ms/call-s")
-			b.ReportMetric(float64(mallocs)/float64(packets), "allocs/packet")
+			mutedRate, packetRate := float64(mute.mallocs)/mute.seconds, float64(talk.packets)/talk.seconds
+			b.ReportMetric(talk.cpu.Seconds()*1000/talk.seconds/calls, "cpu-ms/call-s")
+			b.ReportMetric(r.bareCost().Seconds()*1000, "bare-ms/call-s")
+			b.ReportMetric(path.limit, "aim-ms/call-s")
+			b.ReportMetric(max(0, float64(talk.mallocs)/talk.seconds-mutedRate)/packetRate, "allocs/packet")
+			b.ReportMetric(mutedRate/calls, "allocs/call-s")
 			b.ReportMetric(float64(total.lost)/float64(total.got+1)*100, "lost-%")
+			b.ReportMetric(0, "ns/op") // says only how long we looked
 		})
 	}
+}
+
+// stretch sums what the product used while we looked.
+type stretch struct {
+	cpu              time.Duration
+	seconds          float64
+	mallocs, packets uint64
+}
+
+func (s *stretch) add(r *loadRig, seconds int) {
+	before, counted := r.product.look(r.t, false), r.tally()
+	<-time.After(time.Duration(seconds) * time.Second)
+	after, now := r.product.look(r.t, false), r.tally()
+	s.cpu += after.CPU - before.CPU
+	s.seconds += after.At.Sub(before.At).Seconds()
+	s.mallocs += after.Mallocs - before.Mallocs
+	s.packets += now.got - counted.got
+}
+
+// BenchmarkSetUp is the time parts of a call's set-up take on loopback, with a Graph that answers at once.
+func BenchmarkSetUp(b *testing.B) {
+	r := newLoadRig(b, media.PCMA, 200, false)
+	r.warm()
+	for b.Loop() {
+		l, err := r.call(len(r.calls) + 2)
+		if err != nil {
+			b.Fatal(err)
+		}
+		r.calls = append(r.calls, l)
+		if len(r.calls) == 100 {
+			b.Fatal("more calls than one run needs: -benchtime 50x")
+		}
+	}
+	for _, s := range r.setUp() {
+		b.ReportMetric(quantile(s.d, .5).Seconds()*1000, s.unit+"-p50-ms")
+		b.ReportMetric(quantile(s.d, .99).Seconds()*1000, s.unit+"-p99-ms")
+	}
+	r.finish()
 }
 
 func envNumber(t testing.TB, name string, def int) int {
@@ -450,18 +499,26 @@ func (r *loadRig) settled(want usage) (u usage) {
 	}
 }
 
-// logSetUp tells how long the parts of set-up took.
-func (r *loadRig) logSetUp() {
-	var invite, up, media []time.Duration
+type setUpPart struct {
+	unit, what string
+	d          []time.Duration
+}
+
+// setUp is how long the parts of set-up took.
+func (r *loadRig) setUp() []setUpPart {
+	invite := setUpPart{unit: "invite", what: "webhook sent to INVITE at the phone"}
+	keys := setUpPart{unit: "keys", what: "first ICE check to DTLS done at the customer"}
+	media := setUpPart{unit: "media", what: "webhook sent to DTLS done"}
 	for _, l := range r.calls {
-		invite = append(invite, l.p.invitedAt.get().Sub(l.hookAt))
-		up = append(up, l.c.upAt.get().Sub(l.c.firstCheck.get()))
-		media = append(media, l.c.upAt.get().Sub(l.hookAt))
+		invite.d = append(invite.d, l.p.invitedAt.get().Sub(l.hookAt))
+		keys.d = append(keys.d, l.c.upAt.get().Sub(l.c.firstCheck.get()))
+		media.d = append(media.d, l.c.upAt.get().Sub(l.hookAt))
 	}
-	for _, s := range []struct {
-		what string
-		d    []time.Duration
-	}{{"webhook sent to INVITE at the phone", invite}, {"first ICE check to DTLS done at the customer", up}, {"webhook sent to DTLS done", media}} {
+	return []setUpPart{invite, keys, media}
+}
+
+func (r *loadRig) logSetUp() {
+	for _, s := range r.setUp() {
 		r.t.Logf("%-45s median %7s  p99 %7s", s.what, quantile(s.d, .5).Round(100*time.Microsecond), quantile(s.d, .99).Round(100*time.Microsecond))
 	}
 }
