@@ -18,7 +18,7 @@ import (
 // mediaSession is the audio of one SIP leg: its port pair, its SDP and its stream. It is opened before the first offer or
 // answer is written and closed once.
 //
-// Goroutines: one reader per socket from Start on, stopped and awaited by Close. Offers and answers may come from any
+// Goroutines: one reader per socket from Listen or Start on, ended and awaited by Close. Offers and answers may come from any
 // goroutine; they are applied one at a time.
 type mediaSession struct {
 	e    *mediaEngine
@@ -30,9 +30,9 @@ type mediaSession struct {
 	mu      sync.Mutex // offers and answers, start and close
 	desc    description
 	offered []payload // our last offer: an answer may come twice (183 and 200), or from another fork
-	started bool
-	closed  bool
 	wg      sync.WaitGroup
+
+	listening, started, closed bool // under mu
 
 	// What packets need, replaced whole by each agreement.
 	route  atomic.Pointer[route]
@@ -251,7 +251,15 @@ func (s *mediaSession) relatch(old *route, a *remoteAudio) *latch {
 	}
 	l := newLatch(negotiated, s.allowed(a.addr))
 	l.claim = addr
+	if !s.known(a.addr) {
+		l.dest.Store(nil) // until something comes from there: an account must not point our audio at somebody else
+	}
 	return l
+}
+
+// known are the addresses we send to on the far end's word alone: the one it signals from and the configured networks.
+func (s *mediaSession) known(a netip.Addr) bool {
+	return a == s.cfg.SignallingPeer || slices.ContainsFunc(s.cfg.RemoteAllowed, func(p netip.Prefix) bool { return p.Contains(a) })
 }
 
 // allowed are the addresses media may come from and go to.
@@ -303,6 +311,24 @@ func (s *mediaSession) Held() bool {
 	return r != nil && r.held
 }
 
+// Listen reads, and drops, what comes before the agreement. A PBX may send ringback for as long as the phone rings: left in
+// the socket it would be heard after the answer, and what is too much of it would count as a flood and silence the agent.
+func (s *mediaSession) Listen() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.listen()
+}
+
+// listen starts the readers, once. The caller holds mu.
+func (s *mediaSession) listen() {
+	if s.listening || s.closed {
+		return
+	}
+	s.listening = true
+	s.wg.Go(s.readRTP)
+	s.wg.Go(s.readRTCP)
+}
+
 // Start lets packets flow. It may come before or after the agreement.
 func (s *mediaSession) Start() {
 	s.mu.Lock()
@@ -312,8 +338,7 @@ func (s *mediaSession) Start() {
 	}
 	s.started = true
 	s.in.alive()
-	s.wg.Go(s.readRTP)
-	s.wg.Go(s.readRTCP)
+	s.listen()
 	if r := s.route.Load(); r != nil {
 		s.out.adopt(s, r.agreement)
 	}

@@ -462,6 +462,7 @@ func (e *Endpoint) dial(p party, inv bridge.Invite, peer flow, notify bridge.Not
 		l.discard()
 		return nil, err
 	}
+	l.media.Listen()
 	l.branches, l.left = branches, len(branches)
 	head := inviteHeaders(inv)
 	for _, b := range branches {

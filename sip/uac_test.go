@@ -2,6 +2,7 @@ package sip
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/icholy/digest"
+	"golang.org/x/sys/unix"
 
 	msg "github.com/emiago/sipgo/sip"
 
@@ -302,6 +304,47 @@ func TestTrunkIsPingedAndNoticedDead(t *testing.T) {
 	if _, err := tr.Dial(context.Background(), bridge.Invite{Target: "1"}, func(bridge.Event) {}); err == nil {
 		t.Error("a dead trunk was dialled")
 	}
+}
+
+// A PBX that plays ringback as early media sends it for as long as the phone rings.
+func TestEarlyMediaIsGoneWhenThePhoneAnswers(t *testing.T) {
+	r, p := withTrunk(t)
+	leg := r.dial(t, bridge.Invite{Target: "201"})
+	inv := p.request("INVITE")
+	p.reply(inv, 183, "Session Progress", "x", "", "")
+	leg.expect(t, bridge.EventRinging)
+	pbx, session := newTestPeer(t, "127.0.0.1"), leg.Leg.(*Leg).media
+	for range 300 {
+		pbx.say(session, 'e')
+	}
+	eventually(t, "the early media read", func() bool { return queued(t, session) == 0 })
+	p.reply(inv, 200, "OK", "x", "", peerSDP(int(pbx.addr().Port())))
+	p.request("ACK")
+	leg.expect(t, bridge.EventAnswered)
+	sink := newTestSink()
+	leg.Stream().SetSink(sink)
+	for range 20 {
+		pbx.say(session, 'a')
+		if got := sink.next(t); got.mark != 'a' {
+			t.Fatalf("heard %q from before the answer", got.mark)
+		}
+	}
+	if n := leg.Stream().Stats().Received; n != 20 {
+		t.Errorf("%d packets counted, 20 came after the answer", n)
+	}
+}
+
+// queued is the size of the packet that waits in a session's RTP socket, 0 for none.
+func queued(t *testing.T, s *mediaSession) (n int) {
+	t.Helper()
+	raw, err := s.pair.rtp.SyscallConn()
+	if err == nil {
+		err = errors.Join(raw.Control(func(fd uintptr) { n, err = unix.IoctlGetInt(int(fd), unix.SIOCINQ) }), err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
 
 func TestATrunkWithOneLiveAddressStaysUp(t *testing.T) {
