@@ -322,11 +322,11 @@ var loadPaths = []struct {
 // allocs/call-s are those: consent checks, RTCP, the store.
 //
 // The load is the rated one, 100 calls; with fewer calls a packet wakes a sleeping process more often and each costs more.
-// PATH_CALLS and PATH_SECONDS change it (100, 5); PATH_PROFILE=prefix writes CPU and allocation profiles.
+// PATH_CALLS and PATH_SECONDS change it (100, 8: consent checks come every 4 s); PATH_PROFILE=prefix writes CPU and allocation profiles.
 func BenchmarkPath(b *testing.B) {
 	for _, path := range loadPaths {
 		b.Run(path.name, func(b *testing.B) {
-			n, seconds := envNumber(b, "PATH_CALLS", 100), envNumber(b, "PATH_SECONDS", 5)
+			n, seconds := envNumber(b, "PATH_CALLS", 100), envNumber(b, "PATH_SECONDS", 8)
 			prefix := os.Getenv("PATH_PROFILE")
 			r := newLoadRig(b, path.codec, n, prefix != "")
 			r.start(n)

@@ -5,7 +5,7 @@
 # The table is made from these: BenchmarkPipe/A-B and BenchmarkBare/* of package media (one 20 ms packet each, so a call of
 # two directions is 50 of each per second), and every benchmark that reports the metric cpu-ms/call-s, with
 # bare-ms/call-s beside it where it measured the bare libopus and SRTP work itself. The whole path, from UDP to UDP in a
-# process of its own under the rated load, is BenchmarkPath of e2e; PATH_CALLS and PATH_SECONDS (100, 5) narrow that one.
+# process of its own under the rated load, is BenchmarkPath of e2e; PATH_CALLS and PATH_SECONDS (100, 8) narrow that one.
 set -eu
 cd "$(dirname "$0")/.."
 export GOFLAGS="${GOFLAGS:--tags=nolibopusfile,nomsgpack -buildvcs=false}" # as in the Makefile
