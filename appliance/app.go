@@ -102,6 +102,14 @@ func (a *App) build() error {
 		return err
 	}
 	a.onStop("store", func(context.Context) error { return a.store.Close() })
+	// Only the store outlives the webhook listener: what Meta tells us while the rest stops is stored and acknowledged
+	// (reliability promise 12), and worked off at the next start.
+	a.onStop("webhook listener", func(ctx context.Context) error {
+		if a.hooks == nil {
+			return nil
+		}
+		return a.hooks.stop(ctx)
+	})
 
 	music, err := loadHoldMusic(c.Media.HoldMusic)
 	if err != nil {
@@ -201,8 +209,6 @@ func (a *App) buildServers() error {
 		return err
 	}
 	a.onStop("control", a.control.Stop)
-	// Last in, first out does not hold for the webhook listener: Meta's webhooks are acknowledged until nothing else
-	// is left that could be said to it (reliability promise 12), so Stop closes it by itself.
 	if a.hooks, err = newListener(c.Webhook.Listen, c.Webhook.TLS, a.webhook, a.log.With("part", "webhook")); err != nil {
 		return fmt.Errorf("webhook.listen: %w", err)
 	}
@@ -242,9 +248,6 @@ func (a *App) Stop(ctx context.Context) error {
 
 func (a *App) undo(ctx context.Context) error {
 	var errs []error
-	if a.hooks != nil {
-		errs = append(errs, a.hooks.stop(ctx))
-	}
 	if a.webhook != nil {
 		errs = append(errs, a.webhook.Stop(ctx))
 	}
