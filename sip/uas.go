@@ -99,9 +99,6 @@ func isType(v, want string) bool {
 func (l *Leg) receive(in *inbound) reply {
 	l.tag = token(8)
 	l.dialog = newServerDialog(in.req, l.tag, flow{transport: in.transport, addr: in.src, reuse: in.trunk == nil})
-	if in.trunk != nil {
-		l.dialog.flow.reuse = false
-	}
 	// sipgo answers a CANCEL itself, from the request as it is: with the tag in it, its 487 has the tag our 180 had. This
 	// must happen before anything else uses the transaction.
 	in.req.To().Params.Add("tag", l.tag)
