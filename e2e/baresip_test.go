@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"deskbridge/appliance"
 	"deskbridge/media"
 	"deskbridge/simulator"
 )
@@ -313,5 +314,36 @@ func TestBaresipCallsACustomer(t *testing.T) {
 			}
 			h.clean(call)
 		})
+	}
+}
+
+// TestBaresipReachesTheDefaultListener: by default SIP listens on every address; Contact and SDP must then name the one the
+// phone can reach.
+func TestBaresipReachesTheDefaultListener(t *testing.T) {
+	h := newHouse(t, houseOptions{config: func(c *appliance.Config) {
+		_, port, _ := strings.Cut(c.SIP.UDP, ":")
+		c.SIP.UDP, c.SIP.TCP = ":"+port, ":"+port
+	}})
+	server := fmt.Sprintf("127.0.0.1:%d", h.sip.Port())
+	phone := startBaresip(h, baresipOptions{ext: "1001", codecs: []string{"PCMA/8000/1"}, tone: 1000,
+		account: fmt.Sprintf("\"Phone\" <sip:1001@%s;transport=udp>;auth_pass=%s;regint=60", server, phonePassword("1001"))})
+	h.waitRegistered("1001")
+	cust := h.customer(simulator.CustomerConfig{Behaviour: simulator.Behaviour{Play: simulator.Playback{Tone: 440}}})
+	call, err := cust.Call(t.Context(), displayNumber, simulator.CallOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	phone.event("CALL_INCOMING", 1)
+	phone.do("accept", "")
+	h.customerHears(call, 1000)
+	phone.hears(440)
+	phone.do("hangup", "")
+	h.waitNoCalls()
+	phone.do("dial", "sip:+4915112345678@"+server)
+	call = <-cust.Calls()
+	h.customerHears(call, 1000)
+	call.Hangup()
+	if cdr := h.waitNoCalls(); cdr.AnsweredAt.IsZero() {
+		t.Errorf("record %+v", cdr)
 	}
 }
