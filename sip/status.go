@@ -48,6 +48,9 @@ func answerFor(c bridge.Cause) reply {
 	case bridge.ReasonUpstream, bridge.ReasonDrain, bridge.ReasonOverload:
 		return reply{status: 503, phrase: "Service Unavailable", retryAfter: retrySeconds(c)}
 	default:
+		if c.RetryAfter > 0 { // trouble of ours that passes: a full disk, a slow one
+			return reply{status: 503, phrase: "Service Unavailable", retryAfter: retrySeconds(c)}
+		}
 		return reply{status: 500, phrase: "Server Internal Error"}
 	}
 }

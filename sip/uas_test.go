@@ -83,6 +83,7 @@ func TestRefusalsAreTranslatedOnce(t *testing.T) {
 		{bridge.Cause{Reason: bridge.ReasonDrain}, 503, "30"},
 		{bridge.Cause{Reason: bridge.ReasonOverload}, 503, "30"},
 		{bridge.Cause{Reason: bridge.ReasonInternal}, 500, ""},
+		{bridge.Cause{Reason: bridge.ReasonInternal, RetryAfter: 9 * time.Second}, 503, "9"},
 	}
 	r, p := withTrunk(t)
 	for _, tc := range cases {
