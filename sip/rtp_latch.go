@@ -7,9 +7,11 @@ import (
 
 // latch decides where a stream may come from and where ours goes: symmetric RTP (RFC 4961) that cannot be stolen.
 //
-// The address in SDP is a claim, and behind a NAT it is wrong. So the first valid packet from an allowed address fixes the
-// stream's source, and we send there from then on. Should the negotiated address itself speak up within the first packets,
-// it wins. After that no other source is heard until SDP names a new address, which makes a new latch.
+// The address in SDP is a claim: behind a NAT it is wrong, and it may be somebody else's. It is sent to at once when the
+// signalling comes from there or it lies in a configured network, else when something came from it. The first valid packet
+// from an allowed address fixes the stream's source, and we send there from then on. Should the negotiated address itself
+// speak up within the first packets, it wins. After that no other source is heard until SDP names a new address, which makes
+// a new latch.
 //
 // Only the session's reader goroutine changes a latch; dest is read by whoever sends.
 type latch struct {

@@ -75,6 +75,22 @@ func TestMediaBehindNATLatchesToWhereItComesFrom(t *testing.T) {
 	}
 }
 
+// A registered phone may have its media on another host than its signalling, but its word alone makes us send nowhere.
+func TestAnAddressOnlyClaimedIsSentNothingUntilItSpeaks(t *testing.T) {
+	elsewhere := newTestPeer(t, "127.0.0.9")
+	s, sink := talk(t, mediaSessionConfig{SignallingPeer: netip.MustParseAddr("127.0.0.1")}, mediaHandlers{}, elsewhere)
+	if n := elsewhere.drain(100 * ms); n != 0 {
+		t.Errorf("%d packets were sent to an address that only SDP knows", n)
+	}
+	elsewhere.say(s, 'e')
+	if p := sink.next(t); p.mark != 'e' {
+		t.Errorf("heard %q", p.mark)
+	}
+	if _, ok := elsewhere.hear(time.Second); !ok {
+		t.Error("nothing was sent to where the media comes from")
+	}
+}
+
 func TestNegotiatedAddressWinsDuringProbation(t *testing.T) {
 	phone, other := newTestPeer(t, "127.0.0.1"), newTestPeer(t, "127.0.0.1")
 	s, sink := talk(t, mediaSessionConfig{}, mediaHandlers{}, phone)
