@@ -92,7 +92,7 @@ type GraphConfig struct {
 type CallsConfig struct {
 	Max         int           `yaml:"max" default:"100" doc:"Calls at once. The next one is refused: 503 to a phone, reject to Meta. 1 to 5000, and not more than the RTP and WebRTC ranges have room for."`
 	RingTimeout time.Duration `yaml:"ring_timeout" default:"25s" doc:"How long phones ring for a customer, unless the line says otherwise. 5s to 55s: Meta gives up at 60 s."`
-	DialTimeout time.Duration `yaml:"dial_timeout" default:"60s" doc:"How long a customer's phone rings before an outbound call ends as unanswered. 10s to 120s."`
+	DialTimeout time.Duration `yaml:"dial_timeout" default:"60s" doc:"How long a customer's phone rings before an outbound call ends as unanswered. 10s to 60s."`
 }
 
 // MediaConfig is the media section of Config.

@@ -20,7 +20,7 @@ const (
 	minRing        = 5 * time.Second
 	maxRing        = 55 * time.Second // Meta gives up at 60 s
 	minDial        = 10 * time.Second
-	maxDial        = 120 * time.Second
+	maxDial        = 60 * time.Second // the WhatsApp leg gives up then (design §6)
 	maxCalls       = 5000
 	portsPerCall   = 2 // RTP and RTCP
 	legsPerCall    = 2 // phones that ring together hold a pair each; two is the least that makes sense
