@@ -46,7 +46,7 @@ func newServerDialog(req *msg.Request, localTag string, f flow) *dialog {
 	}
 	d.remoteTag, _ = req.From().Params.Get("tag")
 	d.target = *req.From().Address.Clone()
-	if c := req.Contact(); c != nil {
+	if c := req.Contact(); c != nil && !c.Address.Wildcard {
 		d.target = *c.Address.Clone()
 	}
 	for _, h := range req.GetHeaders("Record-Route") {

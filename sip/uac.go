@@ -76,6 +76,12 @@ func (b *branch) save() (savedDialog, bool) {
 func (b *branch) run() {
 	e := b.l.e
 	defer e.legs.end()
+	through := false
+	defer func() {
+		if !through { // a panic on its way to the fence: without this the leg would ring until somebody gives up
+			b.l.failed(b, bridge.Cause{Fault: bridge.FaultUs, Reason: bridge.ReasonInternal})
+		}
+	}()
 	ctx, cancel := context.WithTimeout(e.ctx, firstAnswer)
 	flows, err := b.where(ctx)
 	cancel()
@@ -94,6 +100,7 @@ func (b *branch) run() {
 			break
 		}
 	}
+	through = true
 	if !last.answered {
 		b.l.failed(b, last.cause)
 	}
@@ -277,6 +284,9 @@ func (w *waiting) final(res *msg.Response) outcome {
 			c.Text = r
 		}
 		return outcome{cause: c, next: res.StatusCode == 503 || res.StatusCode == 408}
+	}
+	if res.To() == nil || res.From() == nil || res.CallID() == nil { // no dialog can be made of it (RFC 3261 §8.1.1)
+		return outcome{cause: bridge.Cause{Fault: bridge.FaultUpstream, Reason: bridge.ReasonUpstream, Text: "malformed answer to INVITE"}}
 	}
 	w.d.confirm(res)
 	w.mu.Lock()

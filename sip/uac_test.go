@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/icholy/digest"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 	"golang.org/x/sys/unix"
 
 	msg "github.com/emiago/sipgo/sip"
@@ -188,6 +189,56 @@ func TestUnusableAnswerGetsAckAndBye(t *testing.T) {
 	p.reply(p.request("BYE"), 200, "OK", "", "", "")
 	if ev := leg.expect(t, bridge.EventEnded); ev.Cause.Reason != bridge.ReasonMedia {
 		t.Errorf("cause %s", ev.Cause)
+	}
+}
+
+func TestAnswerWithoutItsHeadersEndsTheLegAtOnce(t *testing.T) {
+	r, p := withTrunk(t)
+	for _, name := range []string{"To", "From", "Call-ID"} {
+		leg := r.dial(t, bridge.Invite{Target: "201"})
+		inv := p.request("INVITE")
+		p.reply(inv, 180, "Ringing", "x", "", "")
+		leg.expect(t, bridge.EventRinging)
+		text := "SIP/2.0 200 OK\n"
+		for _, h := range []msg.Header{inv.Via(), inv.From(), inv.To(), inv.CallID(), inv.CSeq()} {
+			if h.Name() != name {
+				text += h.Name() + ": " + h.Value() + "\n"
+			}
+		}
+		p.send(text + "\n" + peerSDP(20000))
+		if ev := leg.expect(t, bridge.EventEnded); ev.Cause.Fault != bridge.FaultUpstream {
+			t.Errorf("without %s: cause %s", name, ev.Cause)
+		}
+	}
+	if n := testutil.ToFloat64(r.metrics.panics); n != 0 {
+		t.Errorf("%g panics", n)
+	}
+	leg := r.dial(t, bridge.Invite{Target: "201"}) // without Contact the address we rang stays the target (RFC 3261 §12.1.2 wants one)
+	inv := p.request("INVITE")
+	p.send(fmt.Sprintf("SIP/2.0 200 OK\nVia: %s\nFrom: %s\nTo: %s;tag=x\nCall-ID: %s\nCSeq: %s\nContent-Type: application/sdp\n\n%s",
+		inv.Via().Value(), inv.From().Value(), inv.To().Value(), inv.CallID().Value(), inv.CSeq().Value(), peerSDP(20000)))
+	leg.expect(t, bridge.EventAnswered)
+	if ack := p.request("ACK"); ack.Recipient.String() != inv.Recipient.String() {
+		t.Errorf("ACK to %s", ack.Recipient.String())
+	}
+	leg.Hangup(normal())
+	p.reply(p.request("BYE"), 200, "OK", "", "", "")
+}
+
+// A bug met while a phone rings must not leave the call ringing.
+func TestPanicInABranchFailsIt(t *testing.T) {
+	r, _ := withTrunk(t)
+	l := r.newLeg(party{name: "pbx"}, false)
+	b := &branch{l: l, stop: make(chan struct{}), where: func(context.Context) ([]flow, error) { panic("bug") }}
+	r.legs.begin()
+	r.spawn("invite", b.run)
+	select {
+	case h := <-l.in:
+		if h.kind != hapFailed || h.cause.Reason != bridge.ReasonInternal {
+			t.Errorf("%+v", h)
+		}
+	case <-time.After(testDeadline):
+		t.Fatal("the leg was not told")
 	}
 }
 
