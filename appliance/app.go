@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -54,7 +55,13 @@ type App struct {
 	scrape   *listener
 
 	levels chan struct{} // something changed about the data disk
-	unwind []step        // what Stop undoes, last first
+	late   bool          // the store could not be opened yet at the start
+	life   context.Context
+	// endLife ends the work beside the calls, background waits for it.
+	endLife    context.CancelFunc
+	background sync.WaitGroup
+
+	unwind []step // what Stop undoes, last first
 }
 
 // step is one part of shutting down.
@@ -128,10 +135,16 @@ func (a *App) build() error {
 		return err
 	}
 	a.keeper = newKeeper(a)
-	if err := a.keeper.load(context.Background()); err != nil {
+	if a.late, err = a.keeper.load(context.Background()); err != nil {
 		return err
 	}
 	a.onStop("settings", a.keeper.stop)
+	a.life, a.endLife = context.WithCancel(context.Background())
+	a.onStop("background work", func(context.Context) error {
+		a.endLife()
+		a.background.Wait()
+		return nil
+	})
 	return a.buildServers()
 }
 
@@ -217,9 +230,11 @@ func (a *App) buildServers() error {
 
 // Start recovers from a crash, if there was one, and serves.
 func (a *App) Start(ctx context.Context) error {
-	a.recoverCalls(ctx)
 	if err := a.sip.Start(); err != nil {
 		return err
+	}
+	if !a.late {
+		a.recoverCalls(ctx)
 	}
 	a.webhook.Start(ctx)
 	a.hooks.start()
@@ -230,6 +245,13 @@ func (a *App) Start(ctx context.Context) error {
 		a.admin.Start()
 	}
 	a.control.Start()
+	if a.late {
+		a.background.Go(fenced(a.log, func() {
+			if a.keeper.readLate(a.life) {
+				a.recoverCalls(a.life)
+			}
+		}))
+	}
 	a.log.Info("deskbridge is ready", "version", a.opt.Version, "opus", media.OpusVersion(), "sip", a.sip.Addr().String(), "webhook", a.hooks.addr())
 	return nil
 }

@@ -36,9 +36,8 @@ type LogConfig struct {
 
 // WebhookConfig is the webhook section of Config.
 type WebhookConfig struct {
-	Listen         string    `yaml:"listen" default:":8443" doc:"Address and port. Use 127.0.0.1:PORT behind a reverse proxy."`
-	TLS            TLSConfig `yaml:"tls" doc:"Meta accepts only HTTPS with a publicly trusted certificate. Without these files the listener speaks plain HTTP, for a reverse proxy in front."`
-	TrustedProxies []string  `yaml:"trusted_proxies" example:"[127.0.0.1/32]" doc:"Networks whose X-Forwarded-For is believed. Empty: nobody's."`
+	Listen string    `yaml:"listen" default:":8443" doc:"Address and port. Use 127.0.0.1:PORT behind a reverse proxy."`
+	TLS    TLSConfig `yaml:"tls" doc:"Meta accepts only HTTPS with a publicly trusted certificate. Without these files the listener speaks plain HTTP, for a reverse proxy in front."`
 }
 
 // TLSConfig names a certificate and its key.

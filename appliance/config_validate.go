@@ -43,9 +43,6 @@ func (c *Config) validate(p *problems) {
 	checkRange(p, "drain_limit", c.DrainLimit, 0, maxDrain)
 	c.validateListeners(p)
 	c.validatePorts(p)
-	for i, cidr := range c.Webhook.TrustedProxies {
-		checkNetwork(p, fmt.Sprintf("webhook.trusted_proxies[%d]", i), cidr)
-	}
 	checkPair(p, "webhook.tls", c.Webhook.TLS)
 	if c.SIP.Domain == "" || strings.ContainsAny(c.SIP.Domain, "\"\\ \t\r\n@:;<>") || len(c.SIP.Domain) > 128 {
 		p.add("sip.domain", fmt.Sprintf("%q cannot be a realm", c.SIP.Domain), "use a plain name such as deskbridge or sip.example.com")

@@ -24,9 +24,6 @@ type keeper struct {
 	settings *Settings
 	version  uint64
 	clients  []*graph.Client
-
-	cancel context.CancelFunc // ends readLate, nil when it never ran
-	late   chan struct{}
 }
 
 func newKeeper(a *App) *keeper {
@@ -45,35 +42,35 @@ func (k *keeper) Settings() *Settings {
 }
 
 // load puts the stored settings in force at the start. A store that is not open yet, because the disk was full, must not
-// keep the daemon from coming up: then they are read when the disk has changed for the better.
-func (k *keeper) load(ctx context.Context) error {
-	err := k.read(ctx)
+// keep the daemon from coming up: late is true then, and readLate waits for the disk.
+func (k *keeper) load(ctx context.Context) (late bool, err error) {
+	err = k.read(ctx)
 	if err == nil || !errors.Is(err, store.ErrUnavailable) {
-		return err
+		return false, err
 	}
 	k.app.log.Error("the settings cannot be read yet: no line or phone works until the data disk has space", "err", err)
-	life, cancel := context.WithCancel(context.WithoutCancel(ctx))
-	k.cancel, k.late = cancel, make(chan struct{})
-	go k.readLate(life)
-	return nil
+	return true, nil
 }
 
-func (k *keeper) readLate(ctx context.Context) {
-	defer close(k.late)
+// readLate returns true when the disk let the settings be read and they are in force, false when ctx ended first or they
+// cannot be used.
+func (k *keeper) readLate(ctx context.Context) bool {
+	again := time.NewTicker(5 * time.Second)
+	defer again.Stop()
 	for {
 		select {
 		case <-k.app.levels:
-		case <-time.After(5 * time.Second):
+		case <-again.C:
 		case <-ctx.Done():
-			return
+			return false
 		}
 		err := k.read(ctx)
 		if err == nil {
-			return
+			return true
 		}
 		if !errors.Is(err, store.ErrUnavailable) {
 			k.app.log.Error("the settings cannot be put in force", "err", err)
-			return
+			return false
 		}
 	}
 }
@@ -100,7 +97,11 @@ func (k *keeper) read(ctx context.Context) error {
 	if err := s.Resolve(); err != nil {
 		k.app.log.Warn("a secret could not be read again; its last known value stays in use", "err", err)
 	}
-	return k.swap(s)
+	next, err := k.build(s)
+	if err != nil {
+		return err
+	}
+	return k.swap(next)
 }
 
 // Apply implements SettingsKeeper.
@@ -114,59 +115,72 @@ func (k *keeper) Apply(ctx context.Context, next *Settings) error {
 	if err != nil {
 		return err
 	}
-	before := k.settings
-	if err := k.swap(next); err != nil {
+	ready, err := k.build(next)
+	if err != nil {
 		return err
 	}
 	version, err := k.app.store.PutSettings(ctx, data, k.version)
 	if err != nil {
-		return errors.Join(fmt.Errorf("the settings could not be stored, the old ones stay in force: %w", err), k.swap(before))
+		return fmt.Errorf("the settings could not be stored, the old ones stay in force: %w", err)
+	}
+	if err := k.swap(ready); err != nil {
+		return err
 	}
 	k.version = version
 	k.app.log.Info("settings in force", "version", version, "lines", len(next.Lines), "trunks", len(next.Trunks), "phones", len(next.Phones))
 	return nil
 }
 
-// swap builds everything that can fail, then puts it in force.
-func (k *keeper) swap(s *Settings) error {
-	lines := map[string]callLine{}
-	list := make([]*whatsapp.Line, 0, len(s.Lines))
-	var clients []*graph.Client
+// built is everything of one version of the settings that can fail to be made.
+type built struct {
+	settings *Settings
+	sip      sip.Settings
+	lines    map[string]callLine
+	list     []*whatsapp.Line
+	clients  []*graph.Client
+}
+
+func (k *keeper) build(s *Settings) (*built, error) {
+	b := &built{settings: s, sip: sipSettings(s), lines: map[string]callLine{}}
+	if err := b.sip.Validate(); err != nil {
+		return nil, err
+	}
 	for _, l := range s.Lines {
 		client := graph.NewClient(graph.ClientConfig{
 			BaseURL: firstOf(l.GraphBaseURL, k.app.cfg.Graph.BaseURL), Version: k.app.cfg.Graph.Version,
 			Token: graph.NewSecret(l.AccessToken.Reveal()), AppSecret: graph.NewSecret(l.AppSecret.Reveal()),
 			Registerer: k.app.registry, Logger: k.app.log.With("part", "graph"),
 		})
-		clients = append(clients, client)
 		line, err := whatsapp.NewLine(whatsapp.LineConfig{
 			ID: l.ID, PhoneNumberID: l.PhoneNumberID, DisplayNumber: l.DisplayNumber,
 			AppSecret: graph.NewSecret(l.AppSecret.Reveal()), VerifyToken: graph.NewSecret(l.VerifyToken.Reveal()),
 			Graph: client, Hub: k.app.hub,
 		})
 		if err != nil {
-			return err
+			return nil, err
 		}
-		lines[l.ID] = line
-		list = append(list, line)
+		b.clients = append(b.clients, client)
+		b.lines[l.ID] = line
+		b.list = append(b.list, line)
 	}
-	if err := k.app.sip.Apply(sipSettings(s)); err != nil {
+	return b, nil
+}
+
+// swap puts what was built in force. It fails only when the appliance is stopping.
+func (k *keeper) swap(b *built) error {
+	if err := k.app.sip.Apply(b.sip); err != nil {
 		return err
 	}
-	k.app.webhook.SetLines(list...)
-	k.app.plan.plant.Store(k.plant(s, lines))
+	k.app.webhook.SetLines(b.list...)
+	k.app.plan.plant.Store(k.plant(b.settings, b.lines))
 	for _, c := range k.clients {
 		c.Close() // idle connections only: calls in progress keep their client
 	}
-	k.settings, k.clients = s, clients
+	k.settings, k.clients = b.settings, b.clients
 	return nil
 }
 
 func (k *keeper) stop(context.Context) error {
-	if k.cancel != nil {
-		k.cancel()
-		<-k.late
-	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for _, c := range k.clients {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"time"
 
@@ -26,6 +27,8 @@ func (a *App) recoverCalls(ctx context.Context) {
 		a.log.Error("calls that a crash may have left open could not be read; Meta ends them by itself within a minute", "err", err)
 		return
 	}
+	ours := bridge.FirstCallID(a.started)
+	open = slices.DeleteFunc(open, func(c bridge.CDR) bool { return c.ID >= ours })
 	if len(open) == 0 {
 		return
 	}
@@ -33,13 +36,16 @@ func (a *App) recoverCalls(ctx context.Context) {
 	for _, cdr := range open {
 		a.hub.Over(cdr.Wacid) // before the webhooks that wait: a connect worked off twice must not ring again
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), recoverLimit)
+	limit, cancel := context.WithTimeout(a.life, recoverLimit)
 	slots := make(chan struct{}, recoverAtOnce)
 	var all sync.WaitGroup
 	for _, cdr := range open {
-		all.Go(fenced(a.log, func() { a.endInterrupted(ctx, cdr, slots) }))
+		all.Go(fenced(a.log, func() { a.endInterrupted(limit, cdr, slots) }))
 	}
-	a.onStop("recovery", func(context.Context) error { cancel(); all.Wait(); return nil })
+	a.background.Go(func() {
+		all.Wait()
+		cancel()
+	})
 }
 
 // endInterrupted ends both sides at once: the phone must not wait for a Meta that hangs.

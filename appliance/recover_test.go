@@ -52,6 +52,8 @@ func recovering(t *testing.T, line callLine) *App {
 	a.onStop("whatsapp", hub.Stop)
 	a.onStop("sip", endpoint.Stop)
 	t.Cleanup(func() {
+		a.endLife()
+		a.background.Wait()
 		if err := a.undo(context.Background()); err != nil {
 			t.Error(err)
 		}
@@ -59,6 +61,8 @@ func recovering(t *testing.T, line callLine) *App {
 	if err := endpoint.Start(); err != nil {
 		t.Fatal(err)
 	}
+	a.started = time.Now()
+	a.life, a.endLife = context.WithCancel(context.Background())
 	return a
 }
 
@@ -72,7 +76,7 @@ func TestThePhoneOfAnInterruptedCallIsToldWhileMetaHangs(t *testing.T) {
 	// More calls than are ended at Meta at once.
 	for i := range 2 * recoverAtOnce {
 		dialog := fmt.Sprintf(`[{"peer":"pbx","call_id":"dialog-%d","local_tag":"a","remote_tag":"b","local":"sip:us@127.0.0.1","remote":"sip:200@127.0.0.1","target":"sip:200@%s","seq":7,"transport":"UDP","addr":"%[2]s"}]`, i, pbx.LocalAddr())
-		cdr := bridge.CDR{ID: fmt.Sprintf("call%d", i), Direction: bridge.Inbound, Line: "help", Wacid: fmt.Sprintf("wacid.%d", i), OfferedAt: time.Now(),
+		cdr := bridge.CDR{ID: fmt.Sprintf("00call%d", i), Direction: bridge.Inbound, Line: "help", Wacid: fmt.Sprintf("wacid.%d", i), OfferedAt: time.Now(),
 			Legs: []bridge.LegRecord{{Kind: bridge.KindSIP, Peer: "pbx", Dialog: []byte(dialog)}}}
 		if err := a.store.Record(t.Context(), bridge.Fact{Kind: bridge.FactAnswered, At: time.Now(), CDR: cdr}); err != nil {
 			t.Fatal(err)

@@ -118,8 +118,8 @@ func (v settingsValidator) networks() {
 			}
 			for _, c := range claims {
 				// Two registered trunks to one PBX differ by the account that is called, not by the address.
-				if c.trunk != t.Name && c.net == n && !t.Register {
-					v.p.add(path, fmt.Sprintf("%s already belongs to trunk %q", n, c.trunk), "give each trunk its own addresses")
+				if c.trunk != t.Name && c.net.Overlaps(n) && !t.Register {
+					v.p.add(path, fmt.Sprintf("%s overlaps %s of trunk %q", n, c.net, c.trunk), "give each trunk its own addresses")
 				}
 			}
 			claims = append(claims, claim{n, t.Name})

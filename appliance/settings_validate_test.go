@@ -101,10 +101,15 @@ trunks:
 }
 
 func TestTwoTrunksCannotClaimOneAddress(t *testing.T) {
-	text := strings.Replace(goodSettings, "phones:", "  - {name: other, host: 192.0.2.5}\nphones:", 1)
-	_, err := ParseSettings(strings.NewReader(text), "settings.yaml")
-	if got := texts(err); len(got) != 1 || !strings.Contains(got[0], `trunks[1].host: 192.0.2.5/32 already belongs to trunk "pbx"`) {
-		t.Errorf("got %q", got)
+	for trunk, want := range map[string]string{
+		"host: 192.0.2.5":           `trunks[1].host: 192.0.2.5/32 overlaps 192.0.2.5/32 of trunk "pbx"`,
+		"addresses: [192.0.2.0/24]": `trunks[1].addresses[0]: 192.0.2.0/24 overlaps 192.0.2.5/32 of trunk "pbx"`,
+	} {
+		text := strings.Replace(goodSettings, "phones:", "  - {name: other, "+trunk+"}\nphones:", 1)
+		_, err := ParseSettings(strings.NewReader(text), "settings.yaml")
+		if got := texts(err); len(got) != 1 || !strings.Contains(got[0], want) {
+			t.Errorf("%s: got %q", trunk, got)
+		}
 	}
 }
 

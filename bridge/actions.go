@@ -36,6 +36,14 @@ func (c *call) perform(a action, from *end) {
 		c.update(func(r *CDR) { r.AnsweredAt = c.at.accepted })
 		c.observe("answer_to_accept", c.at.answered, c.at.accepted)
 		c.record(FactAnswered)
+		if c.holder != nil { // it held before leg A was accepted
+			from, c.holder = c.holder, nil
+			c.step(inHold, from)
+		}
+	case actNoteHold:
+		c.holder = from
+	case actNoteResume:
+		c.holder = nil
 	case actHold:
 		c.hold(from)
 	case actResume:
@@ -56,7 +64,7 @@ func (c *call) dial() {
 	}
 	inv := Invite{
 		Call: c.id, Line: c.route.Line, LineName: c.route.LineName, Wacid: c.offer.Wacid, Customer: c.route.Customer,
-		Payload: c.offer.Payload, Prefer: c.a.leg.Stream().Format().Codec,
+		Payload: c.offer.Payload,
 	}
 	for _, t := range c.route.Targets {
 		e := &end{target: t}
@@ -92,6 +100,7 @@ func (c *call) pickWinner(e *end) {
 			l.leg.Hangup(Cause{Fault: FaultNobody, Reason: ReasonAnsweredElsewhere})
 		}
 	}
+	c.record(FactPicked) // with the dialog as it is now: after a crash the phone that answered must be told
 }
 
 // join connects both directions, anew when a format changed. A leg whose format is not known yet (late offer) is joined by

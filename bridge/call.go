@@ -77,6 +77,18 @@ func newCall(x *Exchange, id string, o Offer) *call {
 	return c
 }
 
+// open makes leg A. Without one, because of a bug, the call is only recorded.
+func (c *call) open() (ok bool) {
+	defer func() {
+		if r := recover(); r != nil {
+			_ = fence(c.log, c.x.metrics, c.id, r)
+			c.a = nil
+		}
+	}()
+	c.a.leg = c.offer.Open(c.id, c.notifyA)
+	return true
+}
+
 func (c *call) notifyA(e Event) { c.post(message{leg: c.a, event: e}) }
 
 func (c *call) post(m message) {
@@ -129,10 +141,10 @@ func (c *call) guard(f func()) {
 func (c *call) begin(refuse Cause) {
 	c.record(FactOffered)
 	switch {
-	case c.a == nil: // nobody to talk to: a missed call is only recorded
-		c.decline(c.offer.Missed)
 	case !refuse.IsZero():
 		c.decline(refuse)
+	case c.a == nil: // nobody to talk to: a missed call is only recorded
+		c.decline(c.offer.Missed)
 	default:
 		go c.decide(c.snapshot())
 	}

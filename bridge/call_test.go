@@ -50,7 +50,7 @@ func TestInboundCallRingsAllAndTheFirstAnswerWins(t *testing.T) {
 			t.Errorf("the winner was hung up with %q", got)
 		}
 		w.stop(t)
-		want := []FactKind{FactOffered, FactAllowed, FactRung, FactAnswered, FactEnded}
+		want := []FactKind{FactOffered, FactAllowed, FactRung, FactPicked, FactAnswered, FactEnded}
 		if got := w.ledger.kinds(); !reflect.DeepEqual(got, want) {
 			t.Errorf("facts %v, want %v", got, want)
 		}
@@ -58,7 +58,7 @@ func TestInboundCallRingsAllAndTheFirstAnswerWins(t *testing.T) {
 		for _, f := range w.ledger.facts {
 			states = append(states, f.CDR.State)
 		}
-		if got := strings.Join(states, " "); got != "offered offered ringing talking ended" {
+		if got := strings.Join(states, " "); got != "offered offered ringing answering talking ended" {
 			t.Errorf("states in the facts: %s", got)
 		}
 		cdr := w.ledger.last().CDR
@@ -98,9 +98,6 @@ func TestOutboundCallAsksThenDialsThenAccepts(t *testing.T) {
 		synctest.Wait()
 		if k := w.ledger.kinds(); len(k) != 2 || k[1] != FactAllowed {
 			t.Fatalf("the attempt must be stored before it is dialled: %v", k)
-		}
-		if m.inv.Prefer != media.PCMA {
-			t.Errorf("prefer %v", m.inv.Prefer)
 		}
 		m.leg.emit(EventNamed)
 		m.leg.emit(EventRinging)
@@ -301,6 +298,43 @@ func TestHoldPlaysMusicToTheOtherSideOnly(t *testing.T) {
 		w.stop(t)
 		if stopped != 2 {
 			t.Error("hang-up during hold leaves the music running")
+		}
+	})
+}
+
+func TestAPhoneThatAnswersOnHoldHoldsTheCustomer(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := sip()
+		w := newWorld(t, p)
+		playing := 0
+		w.cfg.HoldMusic = func(media.Stream) func() { playing++; return func() {} }
+		w.offer(Inbound)
+		synctest.Wait()
+		w.a.onAccept = func(*fakeLeg) {}
+		p.leg.emit(EventAnswered)
+		p.leg.emit(EventHold)
+		synctest.Wait()
+		w.a.emit(EventAccepted)
+		synctest.Wait()
+		if c := w.Calls()[0]; playing != 1 || c.State != "held" {
+			t.Errorf("music %d times, state %s", playing, c.State)
+		}
+		w.a.end(Cause{Fault: FaultNobody, Reason: ReasonHangup})
+		w.stop(t)
+	})
+}
+
+func TestALegThatCannotBeMadeLeavesNoCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, sip())
+		w.Offer(Offer{Direction: Inbound, Line: "main", Open: func(string, Notify) Leg { panic("open") }})
+		synctest.Wait()
+		if n := len(w.Calls()); n != 0 {
+			t.Errorf("%d calls left", n)
+		}
+		w.stop(t)
+		if c := w.ledger.last().CDR; c.Cause.Reason != ReasonInternal {
+			t.Errorf("record %+v", c)
 		}
 	})
 }

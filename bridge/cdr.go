@@ -46,6 +46,7 @@ const (
 	FactRefused  FactKind = "call.refused"
 	FactDialled  FactKind = "call.dialled" // the far side gave the leg its name (wacid)
 	FactRung     FactKind = "call.rung"
+	FactPicked   FactKind = "call.picked" // leg B answered; leg A is being accepted
 	FactAnswered FactKind = "call.answered"
 	FactHeld     FactKind = "call.held"
 	FactResumed  FactKind = "call.resumed"

@@ -112,8 +112,8 @@ func (x *Exchange) Offer(o Offer) string {
 	x.calls[c.id] = c
 	x.mu.Unlock()
 	x.metrics.active.WithLabelValues(string(o.Direction)).Inc()
-	if o.Open != nil {
-		c.a.leg = o.Open(c.id, c.notifyA)
+	if o.Open != nil && !c.open() {
+		refuse = Cause{Fault: FaultUs, Reason: ReasonInternal}
 	}
 	go c.run(refuse)
 	x.changed()
@@ -239,5 +239,12 @@ func newCallID(now time.Time) string {
 	var b [15]byte
 	binary.BigEndian.PutUint64(b[:8], uint64(now.UnixMilli())<<16)
 	rand.Read(b[6:])
+	return idAlphabet.EncodeToString(b[:])
+}
+
+// FirstCallID is the smallest ID that a call begun at t, or later, can have.
+func FirstCallID(t time.Time) string {
+	var b [15]byte
+	binary.BigEndian.PutUint64(b[:8], uint64(t.UnixMilli())<<16)
 	return idAlphabet.EncodeToString(b[:])
 }

@@ -3,6 +3,8 @@ package bridge
 import (
 	"context"
 	"errors"
+	"hash/fnv"
+	"io"
 	"log/slog"
 	"sync"
 	"time"
@@ -17,14 +19,18 @@ const ledgerWriteTimeout = 20 * time.Second
 
 var errLedgerFull = errors.New("fact queue is full")
 
-// ledgerWriter puts facts on disk in order, from its own goroutine, so that no call ever waits for a disk it does not
-// need. Its owner is the Exchange.
+// ledgerWriters is how many facts are written at once. The store commits what comes together with one sync, which only
+// helps when it comes together.
+const ledgerWriters = 8
+
+// ledgerWriter puts facts on disk, those of one call in order, from its own goroutines, so that no call ever waits for a
+// disk it does not need. Its owner is the Exchange.
 type ledgerWriter struct {
 	ledger  Ledger
 	log     *slog.Logger
 	metrics *metrics
-	queue   chan pendingFact
-	done    chan struct{}
+	queues  [ledgerWriters]chan pendingFact
+	writing sync.WaitGroup
 
 	mu     sync.Mutex
 	closed bool
@@ -36,14 +42,24 @@ type pendingFact struct {
 }
 
 func newLedgerWriter(l Ledger, log *slog.Logger, m *metrics) *ledgerWriter {
-	w := &ledgerWriter{ledger: l, log: log, metrics: m, queue: make(chan pendingFact, ledgerQueue), done: make(chan struct{})}
-	go w.run()
+	w := &ledgerWriter{ledger: l, log: log, metrics: m}
+	for i := range w.queues {
+		q := make(chan pendingFact, ledgerQueue/ledgerWriters)
+		w.queues[i] = q
+		w.writing.Go(func() { w.run(q) })
+	}
 	return w
 }
 
-func (w *ledgerWriter) run() {
-	defer close(w.done)
-	for p := range w.queue {
+// queue is the one for a call.
+func (w *ledgerWriter) queue(call string) chan pendingFact {
+	h := fnv.New32a()
+	_, _ = io.WriteString(h, call)
+	return w.queues[h.Sum32()%ledgerWriters]
+}
+
+func (w *ledgerWriter) run(queue chan pendingFact) {
+	for p := range queue {
 		err := w.write(p.fact)
 		if p.result != nil {
 			p.result <- err
@@ -72,7 +88,7 @@ func (w *ledgerWriter) add(f Fact, result chan error) {
 	err := errors.New("the appliance is stopping")
 	if !w.closed {
 		select {
-		case w.queue <- pendingFact{f, result}:
+		case w.queue(f.CDR.ID) <- pendingFact{f, result}:
 			return
 		default:
 			err = errLedgerFull
@@ -97,13 +113,15 @@ func (w *ledgerWriter) addSync(ctx context.Context, f Fact) error {
 	}
 }
 
-// close writes what is queued and ends the goroutine. Facts added later are counted as lost.
+// close writes what is queued and ends the goroutines. Facts added later are counted as lost.
 func (w *ledgerWriter) close() {
 	w.mu.Lock()
 	if !w.closed {
 		w.closed = true
-		close(w.queue)
+		for _, q := range w.queues {
+			close(q)
+		}
 	}
 	w.mu.Unlock()
-	<-w.done
+	w.writing.Wait()
 }

@@ -95,8 +95,6 @@ type Invite struct {
 	Customer Customer
 	Target   string // what to dial: an extension or number known to the dialer; empty for a customer
 	Payload  string // deep-link or button payload of an inbound call
-	// Prefer is the codec of leg A: a dialer that can puts it first, so that audio need not be converted.
-	Prefer media.Codec
 }
 
 // Dialer makes legs: a trunk, a registered phone, a WhatsApp line. Dial returns at once; EventEnded tells of failure after

@@ -60,6 +60,8 @@ const (
 	actJoin                       // connect the audio of leg A and the winner, both ways
 	actAcceptA                    // answer leg A
 	actAnswered                   // the call counts as answered from here
+	actNoteHold                   // an end holds before the other is there: remember it
+	actNoteResume                 // and took it back
 	actHold                       // music or silence to the end that waits
 	actResume                     // reconnect the audio
 	actForwardDigit               // pass the digit to the other end
@@ -122,7 +124,11 @@ func next(s state, in input) (to state, do []action, ok bool) {
 			return s, []action{actDropSurplus}, true
 		case inFormat:
 			return s, []action{actJoin}, true
-		case inRinging, inHold, inResume:
+		case inHold:
+			return s, []action{actNoteHold}, true
+		case inResume:
+			return s, []action{actNoteResume}, true
+		case inRinging:
 			return s, nil, true
 		case inAEnded, inBEnded, inTimeout:
 			return stateEnding, []action{actHangup}, true

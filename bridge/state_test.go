@@ -15,7 +15,7 @@ var update = flag.Bool("update", false, "rewrite golden files")
 // person can read.
 func TestStateTableIsTheGoldenOne(t *testing.T) {
 	names := [...]string{
-		"prepare_a", "dial", "alert_a", "pick_winner", "drop_surplus", "join", "accept_a", "answered", "hold", "resume",
+		"prepare_a", "dial", "alert_a", "pick_winner", "drop_surplus", "join", "accept_a", "answered", "note_hold", "note_resume", "hold", "resume",
 		"forward_digit", "hangup", "finish",
 	}
 	var b strings.Builder

@@ -112,9 +112,9 @@ func (e *Endpoint) newLeg(p party, server bool) *Leg {
 }
 
 // openMedia allocates the leg's ports.
-func (l *Leg) openMedia(peer netip.Addr, prefer media.Codec) error {
+func (l *Leg) openMedia(peer netip.Addr) error {
 	s, err := l.e.media.open(mediaSessionConfig{
-		Codecs: preferred(l.party.codecs, prefer), PTime: l.party.ptime,
+		Codecs: l.party.codecs, PTime: l.party.ptime,
 		AdvertisedIP: l.e.mediaAddress(peer), RemoteAllowed: l.party.networks, SignallingPeer: peer,
 	}, mediaHandlers{
 		Digit:  func(d media.Digit) { l.post(happening{kind: hapDigit, digit: d}) },
@@ -136,22 +136,6 @@ func (e *Endpoint) mediaAddress(peer netip.Addr) netip.Addr {
 		return h
 	}
 	return netip.Addr{}
-}
-
-// preferred moves the codec of the other leg to the front, if this peer may use it at all.
-func preferred(codecs []media.Codec, prefer media.Codec) []media.Codec {
-	out := make([]media.Codec, 0, len(codecs))
-	for _, c := range codecs {
-		if c == prefer {
-			out = append(out, c)
-		}
-	}
-	for _, c := range codecs {
-		if c != prefer {
-			out = append(out, c)
-		}
-	}
-	return out
 }
 
 // Kind implements bridge.Leg.

@@ -463,7 +463,7 @@ func (e *Endpoint) dial(p party, inv bridge.Invite, peer flow, notify bridge.Not
 	if !e.legs.add(l, e.cfg.MaxCalls) {
 		return nil, ErrOverload
 	}
-	if err := l.openMedia(peer.addr.Addr(), inv.Prefer); err != nil {
+	if err := l.openMedia(peer.addr.Addr()); err != nil {
 		e.legs.remove(l)
 		return nil, err
 	}

@@ -9,7 +9,6 @@ import (
 	msg "github.com/emiago/sipgo/sip"
 
 	"deskbridge/bridge"
-	"deskbridge/media"
 )
 
 // openWithin is how long the switchboard may take to open the leg of an Offer.
@@ -118,7 +117,7 @@ func (l *Leg) receive(in *inbound) reply {
 }
 
 func (l *Leg) takeOffer(in *inbound) error {
-	if err := l.openMedia(in.src.Addr(), media.CodecNone); err != nil {
+	if err := l.openMedia(in.src.Addr()); err != nil {
 		l.media = nil
 		return err
 	}
