@@ -28,6 +28,7 @@ func (t mediaStream) SetSink(sink media.Sink) {
 	in.sinkMu.Lock()
 	defer in.sinkMu.Unlock()
 	in.sink = sink
+	in.joined = in.joined || sink != nil
 	in.changed = time.Time{}
 }
 

@@ -21,6 +21,8 @@ type receiveSide struct {
 	// Nobody else waits for it.
 	sinkMu sync.Mutex
 	sink   media.Sink
+	joined bool       // there was a sink before
+	early  earlyAudio // until then
 	// changed is when the far end went over to another codec, zero once the sink was set anew.
 	changed time.Time
 
@@ -31,6 +33,7 @@ type receiveSide struct {
 	ssrc      atomic.Uint32 // of the far end, for reports
 	seqShift  atomic.Uint32 // added to its numbers: see resync
 
+	before   earlyDatagrams
 	packet   rtp.Packet
 	out      media.Packet // the last one, as handed on
 	tsShift  uint32
@@ -87,7 +90,11 @@ func (s *mediaSession) readLoop(conn *media.Socket, take func([]byte, netip.Addr
 func (s *mediaSession) receive(b []byte, src netip.AddrPort, now time.Time) {
 	r := s.route.Load()
 	if r == nil {
-		return // before the agreement: early packets mean nothing yet
+		s.in.before.keep(b, src, now)
+		return
+	}
+	if s.in.before.ring != nil {
+		s.replay(now)
 	}
 	m := s.e.metrics
 	v := r.check(src)
@@ -179,8 +186,14 @@ func (r *receiveSide) place(p *rtp.Packet, clock int, now time.Time) {
 func (r *receiveSide) deliver(now time.Time) {
 	r.sinkMu.Lock()
 	defer r.sinkMu.Unlock()
-	if r.sink != nil && now.Sub(r.changed) > changePatience {
+	switch {
+	case r.sink != nil && now.Sub(r.changed) > changePatience:
+		if r.early.ring != nil {
+			r.early.release(r.sink, now)
+		}
 		r.sink.ReceivePacket(&r.out)
+	case r.sink == nil && !r.joined:
+		r.early.keep(&r.out)
 	}
 }
 

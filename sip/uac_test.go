@@ -369,6 +369,7 @@ func TestEarlyMediaIsGoneWhenThePhoneAnswers(t *testing.T) {
 		pbx.say(session, 'e')
 	}
 	eventually(t, "the early media read", func() bool { return queued(t, session) == 0 })
+	<-time.After(earlyAge + 20*ms) // what is younger may be the answer's first word
 	p.reply(inv, 200, "OK", "x", "", peerSDP(int(pbx.addr().Port())))
 	p.request("ACK")
 	leg.expect(t, bridge.EventAnswered)
