@@ -250,20 +250,23 @@ func lookAtSelf() usage {
 	return u
 }
 
-// metric is the sum of a counter over its labels.
-func metric(app *appliance.App, name string) (sum float64) {
+// metric is the sum of a counter over its labels; -1 when there is none of that name.
+func metric(app *appliance.App, name string) float64 {
 	families, err := app.Registry().Gather()
 	if err != nil {
 		return -1
 	}
 	for _, f := range families {
-		if f.GetName() == name {
-			for _, m := range f.GetMetric() {
-				sum += m.GetCounter().GetValue()
-			}
+		if f.GetName() != name {
+			continue
 		}
+		sum := 0.0
+		for _, m := range f.GetMetric() {
+			sum += m.GetCounter().GetValue()
+		}
+		return sum
 	}
-	return sum
+	return -1
 }
 
 // ownCPU is what this process has used so far. getrusage would say the same in steps of a timer tick.
