@@ -188,8 +188,12 @@ type savedDialog struct {
 	Seq       uint32   `json:"seq"`
 	Transport string   `json:"transport"`
 	Addr      string   `json:"addr"`
-	// Via is the Via value of an INVITE of ours that has no final answer yet: CANCEL must repeat it (RFC 3261 §9.1).
+	Reuse     bool     `json:"reuse,omitempty"`
+	// Via and URI are those of an INVITE of ours that has no final answer yet: CANCEL must repeat them (RFC 3261 §9.1).
 	Via string `json:"via,omitempty"`
+	URI string `json:"uri,omitempty"`
+	// Refusal is the final answer to an INVITE of the far end that has none yet, as it goes over the wire.
+	Refusal string `json:"refusal,omitempty"`
 }
 
 // seqHeadroom covers requests the dead process sent after its record was written.
@@ -201,7 +205,7 @@ func (d *dialog) save(peer string) savedDialog {
 	s := savedDialog{
 		Peer: peer, CallID: d.callID, LocalTag: d.localTag, RemoteTag: d.remoteTag,
 		Local: d.local.String(), Remote: d.remote.String(), Target: d.target.String(),
-		Seq: d.localSeq, Transport: d.flow.transport, Addr: d.flow.addr.String(),
+		Seq: d.localSeq, Transport: d.flow.transport, Addr: d.flow.addr.String(), Reuse: d.flow.reuse,
 	}
 	for i := range d.routes {
 		s.Routes = append(s.Routes, d.routes[i].String())
@@ -230,7 +234,7 @@ func (s savedDialog) dialog() (*dialog, error) {
 	if err != nil {
 		return nil, fmt.Errorf("saved address: %w", err)
 	}
-	d.flow = flow{transport: s.Transport, addr: addr}
+	d.flow = flow{transport: s.Transport, addr: addr, reuse: s.Reuse}
 	return d, nil
 }
 

@@ -58,6 +58,7 @@ type Leg struct {
 	final      chan struct{} // server: closed when the final answer to the INVITE left
 	accepted   bool          // final was 2xx
 	okResponse *msg.Response
+	refusal    string // server: what a later process tells a far end that we left without an answer
 
 	mu       sync.Mutex
 	dialog   *dialog // server: from the start; client: the winner's
@@ -358,6 +359,18 @@ func (l *Leg) end() {
 	l.tell(bridge.Event{Kind: bridge.EventEnded, Cause: l.cause})
 }
 
+// maxRefusal bounds what a record keeps of a stranger's Via list. A longer one is left out.
+const maxRefusal = 4 << 10
+
+func (l *Leg) answeredFinally() bool {
+	select {
+	case <-l.final:
+		return true
+	default:
+		return false
+	}
+}
+
 // Record implements bridge.Leg.
 func (l *Leg) Record() bridge.LegRecord {
 	l.mu.Lock()
@@ -368,7 +381,11 @@ func (l *Leg) Record() bridge.LegRecord {
 	switch {
 	case over:
 	case d != nil:
-		saved = append(saved, d.save(l.party.name))
+		s := d.save(l.party.name)
+		if l.server && !l.answeredFinally() && len(l.refusal) <= maxRefusal {
+			s.Refusal = l.refusal
+		}
+		saved = append(saved, s)
 	default:
 		for _, b := range branches {
 			if s, ok := b.save(); ok {

@@ -12,7 +12,8 @@ type legTable struct {
 	calls   map[string]int      // Call-IDs of ours, to see our own INVITE come back
 	merged  map[mergeKey]string // INVITEs in progress and their branch (RFC 3261 §8.2.2.2)
 	legs    map[*Leg]struct{}
-	after   int // CANCELs and BYEs under way for legs that ended
+	orphans map[dialogKey]chan struct{} // closed by the ACK of a refusal that EndOrphan sent
+	after   int                         // CANCELs and BYEs under way for legs that ended
 	idle    chan struct{}
 }
 
@@ -27,6 +28,7 @@ type mergeKey struct {
 func newLegTable() *legTable {
 	return &legTable{
 		dialogs: map[dialogKey]*Leg{}, calls: map[string]int{}, merged: map[mergeKey]string{}, legs: map[*Leg]struct{}{},
+		orphans: map[dialogKey]chan struct{}{},
 	}
 }
 
@@ -111,6 +113,28 @@ func (t *legTable) unmerge(k mergeKey) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.merged, k)
+}
+
+// awaitAck is closed by the ACK to a call another process left. forget ends the waiting.
+func (t *legTable) awaitAck(k dialogKey) (acked <-chan struct{}, forget func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	ch := make(chan struct{})
+	t.orphans[k] = ch
+	return ch, func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		delete(t.orphans, k)
+	}
+}
+
+func (t *legTable) orphanAcked(k dialogKey) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if ch, ok := t.orphans[k]; ok {
+		close(ch)
+		delete(t.orphans, k)
+	}
 }
 
 // begin and end count what outlives legs.

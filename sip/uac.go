@@ -67,8 +67,7 @@ func (b *branch) save() (savedDialog, bool) {
 		return savedDialog{}, false
 	}
 	s := b.dialog.save(b.l.party.name)
-	// CANCEL repeats the INVITE, not the early dialog (RFC 3261 §9.1).
-	s.Via, s.Target, s.Routes, s.RemoteTag = b.via, b.uri.String(), nil, ""
+	s.Via, s.URI = b.via, b.uri.String()
 	return s, true
 }
 

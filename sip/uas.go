@@ -101,6 +101,7 @@ func (l *Leg) receive(in *inbound) reply {
 	// sipgo answers a CANCEL itself, from the request as it is: with the tag in it, its 487 has the tag our 180 had. This
 	// must happen before anything else uses the transaction.
 	in.req.To().Params.Add("tag", l.tag)
+	l.refusal = in.response(reply{status: 480, phrase: "Temporarily Unavailable"}, nil).String()
 	in.invite100()
 	if !l.e.legs.add(l, l.e.cfg.MaxCalls) {
 		l.e.metrics.refused.WithLabelValues("overload").Inc()
@@ -307,6 +308,7 @@ func (e *Endpoint) onAck(in *inbound) {
 	tag, _ := in.req.To().Params.Get("tag")
 	l := e.legs.find(in.req.CallID().Value(), tag)
 	if l == nil {
+		e.legs.orphanAcked(dialogKey{in.req.CallID().Value(), tag})
 		return
 	}
 	l.mu.Lock()
