@@ -235,16 +235,21 @@ func writeWAV(t *testing.T, name string, pcm []int16, rate int) {
 	}
 }
 
-// freeTCPPort returns a port that is free now and outside our media ranges.
+// freeTCPPort returns a port that is free now, for UDP as well, and outside our media ranges.
 func freeTCPPort(t *testing.T) int {
 	t.Helper()
 	for {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		l, err := net.Listen("tcp", ":0")
 		if err != nil {
 			t.Fatal(err)
 		}
 		port := l.Addr().(*net.TCPAddr).Port
 		_ = l.Close()
+		u, err := net.ListenUDP("udp", &net.UDPAddr{Port: port})
+		if err != nil {
+			continue
+		}
+		_ = u.Close()
 		if port/10000 != 2 && port/10000 != 4 {
 			return port
 		}
