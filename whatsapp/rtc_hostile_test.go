@@ -107,6 +107,37 @@ func TestStrangersDontPreventACall(t *testing.T) {
 	<-done
 }
 
+func TestMediaIsTakenFromEveryCheckedAddressOfThePeer(t *testing.T) {
+	s, peer := offlineSession(t)
+	selected, other, stranger := netip.MustParseAddrPort("127.0.0.99:3480"), netip.MustParseAddrPort("127.0.0.98:3480"), netip.MustParseAddrPort("127.0.0.97:3480")
+	heard := 0
+	s.rx.setSink(sinkFunc(func(*media.Packet) { heard++ }))
+	s.peer.Store(&selected)
+	s.up.Store(true)
+	sock := s.socks[0]
+	// The agent's answer to a good check is what makes an address the peer's; only success counts (RFC 8489 §5).
+	answer := func(kind byte, to netip.AddrPort) {
+		b := append([]byte{1, kind, 0, 0, 0x21, 0x12, 0xa4, 0x42}, make([]byte, 12)...)
+		_, _ = sock.WriteToAddrPort(b, to)
+	}
+	answer(1, selected)
+	answer(1, other)
+	answer(0x11, stranger)
+	for i, from := range []netip.AddrPort{selected, other, stranger} {
+		b, err := (&rtp.Packet{Header: rtp.Header{Version: 2, PayloadType: 111, SSRC: 1, SequenceNumber: uint16(i)}, Payload: []byte{1, 2, 3}}).Marshal()
+		must(t, err)
+		b, err = peer.EncryptRTP(nil, b, nil)
+		must(t, err)
+		sock.agentSaw = time.Now()
+		if sock.arrive(b, from) {
+			t.Errorf("the agent is given media from %v", from)
+		}
+	}
+	if heard != 2 {
+		t.Errorf("%d packets heard, want those of the two checked addresses", heard)
+	}
+}
+
 func TestDamagedAndReplayedPacketsAreRejected(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	l, p := openLeg(t, newTestFactory(t, func(c *MediaConfig) { c.Registerer = reg })), newPeer(t, peerKind{lite: true})

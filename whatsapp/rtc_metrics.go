@@ -8,7 +8,7 @@ import (
 type dropReason uint8
 
 const (
-	dropSource dropReason = iota // not from the address ICE selected
+	dropSource dropReason = iota // not from an address that ICE has checked
 	dropSize                     // beyond 1500 bytes, or too short to be anything
 	dropKind                     // not STUN, DTLS, RTP or RTCP (RFC 7983)
 	dropEarly                    // RTP or RTCP before the keys

@@ -55,11 +55,14 @@ type mediaSession struct {
 	tx                      *sender
 	rx                      *receiver
 
-	ice    atomic.Pointer[ice.Conn]
-	dtls   atomic.Pointer[dtls.Conn]
-	peer   atomic.Pointer[netip.AddrPort] // the selected remote address
-	up     atomic.Bool
-	nudges atomic.Int32
+	ice  atomic.Pointer[ice.Conn]
+	dtls atomic.Pointer[dtls.Conn]
+	peer atomic.Pointer[netip.AddrPort] // the selected remote address
+
+	checkedMu    sync.Mutex
+	checkedAddrs atomic.Pointer[[]netip.AddrPort] // remote addresses whose checks were good
+	up           atomic.Bool
+	nudges       atomic.Int32
 
 	stunKnown, stunOther, dtlsRate *rate.Limiter
 

@@ -5,6 +5,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"slices"
 	"time"
 
 	"deskbridge/media"
@@ -14,8 +15,9 @@ import (
 const maxDatagram = 1500
 
 // socket is the UDP socket of one call as the ICE agent sees it. The agent's reader goroutine calls ReadFromAddrPort; STUN
-// goes on to the agent, while packets from the selected peer are used right here: no copy and no second goroutine per
-// packet. Whatever isn't from that address takes the agent's way or is dropped, so nothing gets around its checks.
+// goes on to the agent, while packets from addresses of the peer that passed a check are used right here: no copy and no
+// second goroutine per packet. Whatever comes from elsewhere takes the agent's way or is dropped, so nothing gets around
+// its checks.
 type socket struct {
 	s    *mediaSession
 	conn *media.Socket
@@ -51,6 +53,9 @@ func (k *socket) ReadFromAddrPort(b []byte) (int, netip.AddrPort, error) {
 func isCheckAnswer(b []byte) bool { return len(b) >= 20 && b[0] == 0x01 && b[1] == 0x01 }
 
 func (k *socket) WriteToAddrPort(b []byte, to netip.AddrPort) (int, error) {
+	if isCheckAnswer(b) {
+		k.s.checked(netip.AddrPortFrom(to.Addr().Unmap(), to.Port()))
+	}
 	return k.conn.WriteToUDPAddrPort(b, to)
 }
 
@@ -59,12 +64,41 @@ func (k *socket) ReadFrom(b []byte) (int, net.Addr, error) {
 	return n, net.UDPAddrFromAddrPort(src), err
 }
 
-func (k *socket) WriteTo(b []byte, to net.Addr) (int, error) { return k.conn.WriteTo(b, to) }
-func (k *socket) Close() error                               { return k.conn.Close() }
-func (k *socket) LocalAddr() net.Addr                        { return k.conn.LocalAddr() }
-func (k *socket) SetDeadline(t time.Time) error              { return k.conn.SetDeadline(t) }
-func (k *socket) SetReadDeadline(t time.Time) error          { return k.conn.SetReadDeadline(t) }
-func (k *socket) SetWriteDeadline(t time.Time) error         { return k.conn.SetWriteDeadline(t) }
+func (k *socket) WriteTo(b []byte, to net.Addr) (int, error) {
+	if u, ok := to.(*net.UDPAddr); ok {
+		return k.WriteToAddrPort(b, u.AddrPort())
+	}
+	return k.conn.WriteTo(b, to)
+}
+
+func (k *socket) Close() error                       { return k.conn.Close() }
+func (k *socket) LocalAddr() net.Addr                { return k.conn.LocalAddr() }
+func (k *socket) SetDeadline(t time.Time) error      { return k.conn.SetDeadline(t) }
+func (k *socket) SetReadDeadline(t time.Time) error  { return k.conn.SetReadDeadline(t) }
+func (k *socket) SetWriteDeadline(t time.Time) error { return k.conn.SetWriteDeadline(t) }
+
+// maxChecked bounds the peer's addresses that may send us media.
+const maxChecked = 16
+
+// checked notes an address of the peer: the agent answers only checks that carry our password. The peer may send on any such
+// pair, and browsers do choose another than we (RFC 8445 §12.2: receive on all of them, whatever was nominated).
+func (s *mediaSession) checked(a netip.AddrPort) {
+	s.checkedMu.Lock()
+	defer s.checkedMu.Unlock()
+	known := s.checkedAddrs.Load()
+	if known == nil {
+		known = &[]netip.AddrPort{}
+	}
+	if len(*known) < maxChecked && !slices.Contains(*known, a) {
+		more := append(slices.Clone(*known), a)
+		s.checkedAddrs.Store(&more)
+	}
+}
+
+func (s *mediaSession) isChecked(a netip.AddrPort) bool {
+	known := s.checkedAddrs.Load()
+	return known != nil && slices.Contains(*known, a)
+}
 
 // arrive looks at one datagram of the socket and reports whether the agent shall have it.
 func (k *socket) arrive(b []byte, src netip.AddrPort) (toAgent bool) {
@@ -79,7 +113,7 @@ func (k *socket) arrive(b []byte, src netip.AddrPort) (toAgent bool) {
 		return false
 	case b[0] < 4: // STUN, RFC 7983 §7
 		return s.admitSTUN(src, selected, now)
-	case !selected:
+	case !selected && (!s.up.Load() || !s.isChecked(src)):
 		return s.admitUnselected(now)
 	case now.Sub(k.agentSaw) > time.Second:
 		// Once a second a packet goes the long way: the agent counts it as a sign of life beside the consent checks.
@@ -114,7 +148,7 @@ func (s *mediaSession) isCandidate(a netip.AddrPort) bool {
 }
 
 // admitUnselected lets the agent judge a packet from an address it hasn't selected while the keys aren't there yet: the
-// peer may begin DTLS on a pair it knows to be good before we do. Afterwards it is a stranger's.
+// peer may begin DTLS on a pair it knows to be good before we do. Afterwards one that passed no check is a stranger's.
 func (s *mediaSession) admitUnselected(now time.Time) bool {
 	if s.up.Load() || !s.stunOther.AllowN(now, 1) {
 		s.drop(dropSource)
