@@ -118,8 +118,8 @@ deskbridge demo: everything runs on this machine, WhatsApp is simulated. Ctrl-C 
 
 3. Call a customer. Dial on the softphone:
 
-       +%[8]s    Sari, who answers and sends back what you say
-       the page's number   it is shown there after Start: the page rings, answer or decline (or forbid calls there first)
+       +%[8]s   Sari answers and sends back what you say
+       your number      The page shows it after Start. It rings: answer or decline. Or forbid calls there first.
 
 Calls, as they happen:
 `, s.meta.URL(), int(deskPhoneWait.Seconds()), ip, port, busy, softphone, s.password, demoCustomer)
