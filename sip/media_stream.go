@@ -28,7 +28,9 @@ func (t mediaStream) SetSink(sink media.Sink) {
 	in.sinkMu.Lock()
 	defer in.sinkMu.Unlock()
 	in.sink = sink
-	in.joined = in.joined || sink != nil
+	if sink != nil && in.joined.IsZero() {
+		in.joined = time.Now()
+	}
 	in.changed = time.Time{}
 }
 

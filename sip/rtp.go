@@ -21,7 +21,7 @@ type receiveSide struct {
 	// Nobody else waits for it.
 	sinkMu sync.Mutex
 	sink   media.Sink
-	joined bool       // there was a sink before
+	joined time.Time  // when the first sink was set
 	early  earlyAudio // until then
 	// changed is when the far end went over to another codec, zero once the sink was set anew.
 	changed time.Time
@@ -189,10 +189,10 @@ func (r *receiveSide) deliver(now time.Time) {
 	switch {
 	case r.sink != nil && now.Sub(r.changed) > changePatience:
 		if r.early.ring != nil {
-			r.early.release(r.sink, now)
+			r.early.release(r.sink, r.joined)
 		}
 		r.sink.ReceivePacket(&r.out)
-	case r.sink == nil && !r.joined:
+	case r.sink == nil && r.joined.IsZero():
 		r.early.keep(&r.out)
 	}
 }
@@ -230,6 +230,7 @@ func (s *mediaSession) follow(pt uint8) {
 	n := &route{agreement: &g, latch: r.latch, rtcp: r.rtcp, mute: r.mute, kinds: g.kinds()}
 	s.in.sinkMu.Lock()
 	s.in.changed = time.Now()
+	s.in.early = earlyAudio{} // of the former codec
 	s.in.sinkMu.Unlock()
 	s.in.count.SetClock(g.audio.clock)
 	s.route.Store(n)

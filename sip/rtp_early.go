@@ -15,10 +15,15 @@ const (
 	earlyAge = 100 * time.Millisecond
 	// earlyPackets are earlyAge of 20 ms packets, and some.
 	earlyPackets = 8
+
+	// waitAge and waitPackets are the same for what came after the answer and waits only for its listener. All of it was said
+	// to the customer, so it may wait longer; 10 ms packets fit too.
+	waitAge     = 300 * time.Millisecond
+	waitPackets = 32
 )
 
-// earlyAudio keeps the latest packets of a leg that nobody listens to yet. It is used under sinkMu; it takes memory once
-// per leg and only of legs that need it.
+// earlyAudio keeps the latest packets of a leg that is answered and that nobody listens to yet. It is used under sinkMu; it
+// takes memory once per leg and only of legs that need it.
 type earlyAudio struct {
 	ring []media.Packet
 	next int
@@ -26,19 +31,19 @@ type earlyAudio struct {
 
 func (e *earlyAudio) keep(p *media.Packet) {
 	if e.ring == nil {
-		e.ring = make([]media.Packet, earlyPackets)
+		e.ring = make([]media.Packet, waitPackets)
 	}
-	slot := &e.ring[e.next%earlyPackets]
+	slot := &e.ring[e.next%waitPackets]
 	buf := append(slot.Payload[:0], p.Payload...)
 	*slot = *p
 	slot.Payload = buf
 	e.next++
 }
 
-// release gives the sink what is young enough, in the order it came, and lets go of the memory.
-func (e *earlyAudio) release(sink media.Sink, now time.Time) {
-	for i := max(0, e.next-earlyPackets); i < e.next; i++ {
-		if p := &e.ring[i%earlyPackets]; now.Sub(p.Arrival) <= earlyAge {
+// release gives the sink what was young enough when it was set, in the order it came, and lets go of the memory.
+func (e *earlyAudio) release(sink media.Sink, joined time.Time) {
+	for i := max(0, e.next-waitPackets); i < e.next; i++ {
+		if p := &e.ring[i%waitPackets]; joined.Sub(p.Arrival) <= waitAge {
 			sink.ReceivePacket(p)
 		}
 	}
