@@ -66,6 +66,9 @@ func (c *call) dial() {
 		Call: c.id, Line: c.route.Line, LineName: c.route.LineName, Wacid: c.offer.Wacid, Customer: c.route.Customer,
 		Payload: c.offer.Payload,
 	}
+	if c.offer.Direction == Outbound {
+		inv.Deadline = c.offer.Received.Add(decideTimeout)
+	}
 	for _, t := range c.route.Targets {
 		e := &end{target: t}
 		inv.Target = t.Address

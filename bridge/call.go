@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -66,7 +67,7 @@ func newCall(x *Exchange, id string, o Offer) *call {
 		},
 	}
 	if o.Direction == Outbound {
-		c.cdr.Agent = o.From
+		c.cdr.Agent = agent(o)
 	}
 	if o.Open != nil {
 		c.a = &end{}
@@ -95,6 +96,14 @@ func (c *call) post(m message) {
 	if !c.inbox.post(m) {
 		c.x.metrics.dropped.Inc()
 	}
+}
+
+// agent names who dialled the way a route names whom it rings: "phone:1001", "trunk:pbx/200".
+func agent(o Offer) string {
+	if strings.HasPrefix(o.Peer, "trunk:") && o.From != "" {
+		return o.Peer + "/" + o.From
+	}
+	return o.Peer
 }
 
 // run is the call's goroutine.

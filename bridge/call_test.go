@@ -112,7 +112,7 @@ func TestOutboundCallAsksThenDialsThenAccepts(t *testing.T) {
 		}
 		m.leg.end(Cause{Fault: FaultNobody, Reason: ReasonHangup})
 		w.stop(t)
-		if c := w.ledger.last().CDR; c.Wacid != "wacid.fake" || c.Agent != "1001" {
+		if c := w.ledger.last().CDR; c.Wacid != "wacid.fake" || c.Agent != "phone:1001" {
 			t.Errorf("record %+v", c)
 		}
 	})

@@ -21,7 +21,7 @@ type CDR struct {
 	Line      string    `json:"line"`
 	Wacid     string    `json:"wacid,omitempty"`
 	Customer  Customer  `json:"customer"`
-	// Agent is the phone or extension that answered (inbound) or dialled (outbound); empty while nobody did.
+	// Agent is who answered (inbound) or dialled (outbound), "phone:1001" or "trunk:pbx/200"; empty while nobody did.
 	Agent   string `json:"agent,omitempty"`
 	Dialled string `json:"dialled,omitempty"` // outbound: the digits as dialled
 	Payload string `json:"payload,omitempty"`

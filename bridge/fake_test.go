@@ -268,7 +268,7 @@ func (w *world) offer(d Direction) string {
 	k := KindWhatsApp
 	o := Offer{Direction: d, Line: "main", Wacid: "wacid.in"}
 	if d == Outbound {
-		k, o = KindSIP, Offer{Direction: d, Dialled: "+4915112345678", From: "1001"}
+		k, o = KindSIP, Offer{Direction: d, Dialled: "+4915112345678", From: "1001", Peer: "phone:1001"}
 	}
 	o.Open = func(_ string, n Notify) Leg {
 		w.a = newFakeLeg(k, n)

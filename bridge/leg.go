@@ -95,6 +95,9 @@ type Invite struct {
 	Customer Customer
 	Target   string // what to dial: an extension or number known to the dialer; empty for a customer
 	Payload  string // deep-link or button payload of an inbound call
+	// Deadline is by when the far side must have taken the call or it fails: the caller has waited long enough for an
+	// answer that no telephone rings. Ringing has its own time. Zero: the dialer's own limits.
+	Deadline time.Time
 }
 
 // Dialer makes legs: a trunk, a registered phone, a WhatsApp line. Dial returns at once; EventEnded tells of failure after

@@ -14,7 +14,7 @@ type Offer struct {
 	Payload  string   // inbound: deep-link or button payload
 
 	Dialled string // outbound: the digits or user part dialled
-	Peer    string // outbound: name of the trunk or phone it came from
+	Peer    string // outbound: where it came from, "phone:1001" or "trunk:pbx"
 	From    string // outbound: the extension that dialled
 
 	// Open makes leg A. The switchboard calls it once, before anything else happens to the call; from then on the leg's

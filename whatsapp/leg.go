@@ -43,6 +43,7 @@ type Leg struct {
 	call     string
 	outbound bool
 	to       graph.Recipient // outbound
+	decideBy time.Time       // outbound: bridge.Invite.Deadline
 	offer    string          // inbound: Meta's SDP
 	notify   bridge.Notify
 	log      *slog.Logger

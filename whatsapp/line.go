@@ -68,7 +68,7 @@ func (l *Line) Dial(_ context.Context, inv bridge.Invite, notify bridge.Notify) 
 	if leg.media == nil {
 		return nil, dialError(bridge.Cause{Fault: bridge.FaultUs, Reason: bridge.ReasonOverload}, errors.New("no media socket"))
 	}
-	leg.outbound, leg.to = true, to
+	leg.outbound, leg.to, leg.decideBy = true, to, inv.Deadline
 	l.hub.calls.expect(leg)
 	leg.start(phConnecting)
 	leg.worker.do(leg.connect)

@@ -115,7 +115,7 @@ func (l *Leg) perform(a action, m message) {
 	case actArmRing:
 		l.arm(tmRing, ringLimit)
 	case actArmUncertain:
-		l.arm(tmUncertain, uncertainLimit)
+		l.arm(tmUncertain, uncertainWait(l.decideBy, time.Now()))
 	case actArmSecure:
 		l.arm(tmSecure, secureLimit)
 	case actArmSilent:

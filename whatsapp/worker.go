@@ -156,6 +156,11 @@ func (l *Leg) connect(ctx context.Context) message {
 		return message{in: inConnectFailed, cause: bridge.Cause{Fault: bridge.FaultUs, Reason: bridge.ReasonMedia}}
 	}
 	begin := time.Now()
+	if !l.decideBy.IsZero() {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, connectBy(l.decideBy, begin))
+		defer cancel()
+	}
 	wacid, err := l.line.graph.Connect(ctx, l.line.number, graph.ConnectRequest{To: l.to, SDP: sdp, CallbackData: l.call})
 	if err != nil {
 		l.log.Info("connect failed", "err", err)
