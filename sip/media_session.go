@@ -130,7 +130,7 @@ func (s *mediaSession) Offer() ([]byte, error) {
 	defer s.mu.Unlock()
 	line := audioLine{port: s.pair.port, ptime: s.cfg.PTime, dir: dirSendRecv}
 	if r := s.route.Load(); r != nil {
-		line.formats, line.ptime, line.mux = r.formats(), r.ptime, r.mux
+		line.formats, line.ptime, line.mux, line.feedback = r.formats(), r.ptime, r.mux, r.feedback
 	} else {
 		line.formats = offerFormats(s.cfg.Codecs)
 	}
@@ -184,7 +184,7 @@ func (s *mediaSession) Answer(offer []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	line := audioLine{port: s.pair.port, formats: g.formats(), ptime: g.ptime, dir: g.dir, mux: g.mux}
+	line := audioLine{port: s.pair.port, formats: g.formats(), ptime: g.ptime, dir: g.dir, mux: g.mux, feedback: g.feedback}
 	lines := make([]*sdp.MediaDescription, len(remote.lines))
 	for i, l := range remote.lines {
 		lines[i] = l.refuse()

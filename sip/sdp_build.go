@@ -60,12 +60,17 @@ type audioLine struct {
 	ptime   time.Duration
 	dir     direction
 	mux     bool
+
+	feedback bool
 }
 
 func (l audioLine) describe() *sdp.MediaDescription {
 	m := &sdp.MediaDescription{MediaName: sdp.MediaName{
 		Media: "audio", Port: sdp.RangedPort{Value: int(l.port)}, Protos: []string{"RTP", "AVP"},
 	}}
+	if l.feedback {
+		m.MediaName.Protos = strings.Split(feedbackProfile, "/")
+	}
 	add := func(key, value string) { m.Attributes = append(m.Attributes, sdp.Attribute{Key: key, Value: value}) }
 	for _, p := range l.formats {
 		m.MediaName.Formats = append(m.MediaName.Formats, strconv.Itoa(int(p.recv)))

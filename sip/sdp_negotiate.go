@@ -55,6 +55,8 @@ type agreement struct {
 	dir    direction // ours
 	held   bool
 	mux    bool
+
+	feedback bool // the far end's profile is RTP/AVPF: ours must be the same (RFC 3264 §6)
 }
 
 func (a *agreement) format() media.Format {
@@ -113,7 +115,7 @@ func agreeOnOffer(a *remoteAudio, ours []media.Codec, ptime time.Duration) (*agr
 		g := &agreement{
 			audio: payload{codec: c, clock: f.clock, send: f.pt, recv: f.pt},
 			ptime: choosePTime(a, c, ptime),
-			dir:   a.answer(), held: a.hold(), mux: a.mux,
+			dir:   a.answer(), held: a.hold(), mux: a.mux, feedback: a.feedback,
 		}
 		if d, ok := a.digits(f.clock); ok {
 			g.digits = &payload{clock: d.clock, send: d.pt, recv: d.pt}
@@ -125,7 +127,7 @@ func agreeOnOffer(a *remoteAudio, ours []media.Codec, ptime time.Duration) (*agr
 
 // agreeOnAnswer reads the answer to our offer. The far end's first codec is the one it wants; it may use the others.
 func agreeOnAnswer(a *remoteAudio, offered []payload, ptime time.Duration) (*agreement, error) {
-	g := &agreement{dir: a.answer(), held: a.hold()}
+	g := &agreement{dir: a.answer(), held: a.hold(), feedback: a.feedback}
 	for _, f := range a.formats {
 		c := f.codec()
 		p, ok := offeredCodec(offered, c)

@@ -39,6 +39,7 @@ type remoteAudio struct {
 	port     uint16
 	rtcp     netip.AddrPort // a=rtcp (RFC 3605); its address is invalid when only the port was given
 	mux      bool           // a=rtcp-mux (RFC 5761)
+	feedback bool           // RTP/AVPF
 	dir      direction
 	ptime    time.Duration // 0 when absent
 	maxPTime time.Duration // 0 when absent
@@ -83,7 +84,7 @@ func parseSDP(body []byte) (*remoteSDP, error) {
 		if r.audio, err = readAudio(&d, m); err != nil {
 			return nil, err
 		}
-		r.audio.line = i
+		r.audio.line, r.audio.feedback = i, l.proto == feedbackProfile
 	}
 	if r.audio == nil {
 		if srtp {
@@ -94,8 +95,13 @@ func parseSDP(body []byte) (*remoteSDP, error) {
 	return r, nil
 }
 
+// feedbackProfile is plain RTP with RTCP feedback (RFC 4585). What it adds is optional, and none of it is for audio of ours.
+const feedbackProfile = "RTP/AVPF"
+
 // usable tells the streams we parse: plain RTP audio.
-func (l remoteLine) usable() bool { return l.media == "audio" && l.proto == "RTP/AVP" }
+func (l remoteLine) usable() bool {
+	return l.media == "audio" && (l.proto == "RTP/AVP" || l.proto == feedbackProfile)
+}
 
 func readAudio(d *sdp.SessionDescription, m *sdp.MediaDescription) (*remoteAudio, error) {
 	a := &remoteAudio{port: uint16(m.MediaName.Port.Value), dir: dirSendRecv}

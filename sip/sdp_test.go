@@ -179,6 +179,34 @@ func TestAnswerKeepsOurOrderAndTheirNumbers(t *testing.T) {
 	}
 }
 
+// TestFeedbackProfileIsEchoed: a softphone set to AVPF (RFC 4585) would get 488 for a call that needs no feedback at all.
+func TestFeedbackProfileIsEchoed(t *testing.T) {
+	s := openTest(t, mediaSessionConfig{Codecs: allCodecs}, mediaHandlers{})
+	offer := offerWith("audio 4000 RTP/AVPF 8", "rtcp-fb:* nack", "rtcp-fb:8 ccm fir", "sendonly")
+	answer, err := s.Answer(offer)
+	if err != nil {
+		t.Fatal(err)
+	}
+	later, err := s.Offer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := fmt.Sprintf("m=audio %d RTP/AVPF 8\r\n", s.Port())
+	for _, body := range [][]byte{answer, later} {
+		if !strings.Contains(string(body), want) || strings.Contains(string(body), "rtcp-fb") {
+			t.Errorf("wrote\n%s", body)
+		}
+	}
+	if !strings.Contains(string(answer), "a=recvonly") {
+		t.Errorf("the attributes of the line were not read:\n%s", answer)
+	}
+	for _, proto := range []string{"RTP/SAVPF", "UDP/TLS/RTP/SAVPF", "RTP/SAVP"} {
+		if _, err := parseSDP(offerWith("audio 4000 " + proto + " 8")); !errors.Is(err, errSRTPRequired) {
+			t.Errorf("%s: %v", proto, err)
+		}
+	}
+}
+
 func TestOtherMediaAreRefusedInOrder(t *testing.T) {
 	for file, want := range map[string]string{
 		"cisco":          "audio,video 0 RTP/AVP 31 34 96 97,application 0 RTP/AVP 125",
