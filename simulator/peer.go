@@ -311,11 +311,30 @@ func (p *peer) close() error {
 	p.mu.Unlock()
 	var err error
 	if p.pc != nil {
-		err = p.pc.GracefulClose()
+		err = closeBounded(p.pc.GracefulClose)
 	}
 	if p.ownRelay {
 		err = errors.Join(err, p.relay.close())
 	}
 	p.wg.Wait()
 	return err
+}
+
+// closeLimit bounds the end of a PeerConnection: pion/srtp v3.1.3 can wait for ever in session.close when the first packet of
+// a source arrives while it closes, because nobody accepts the new stream any more.
+const closeLimit = 5 * time.Second
+
+var errCloseHangs = errors.New("the simulated phone's WebRTC stack does not close")
+
+func closeBounded(closeIt func() error) error {
+	done := make(chan error, 1)
+	go func() { done <- closeIt() }() // ends with closeIt, or hangs with it: that is the fault this bounds
+	limit := time.NewTimer(closeLimit)
+	defer limit.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-limit.C:
+		return errCloseHangs
+	}
 }
