@@ -136,11 +136,8 @@ func (e *Endpoint) Start() error {
 	for _, s := range e.udp {
 		e.await(s)
 	}
-	e.wg.Add(1)
-	go func() {
-		defer e.wg.Done()
-		e.registrar.expire(e.ctx, e.cfg.Now)
-	}()
+	e.wg.Go(func() { e.registrar.expire(e.ctx, e.cfg.Now) })
+	e.wg.Go(e.keepAlive)
 	return nil
 }
 

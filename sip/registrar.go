@@ -28,6 +28,7 @@ type binding struct {
 	seq     uint32
 	expires time.Time
 	agent   string
+	kept    time.Time // when something last crossed the NAT before it
 }
 
 // Registration is a device as operators see it.
@@ -150,7 +151,7 @@ func (r *registrar) apply(user string, u update, now time.Time) ([]binding, bool
 	for _, c := range u.contacts {
 		if c.ttl > 0 {
 			next = append(next, binding{
-				uri: c.uri, flow: u.flow, callID: u.callID, seq: u.seq, expires: now.Add(c.ttl), agent: u.agent,
+				uri: c.uri, flow: u.flow, callID: u.callID, seq: u.seq, expires: now.Add(c.ttl), agent: u.agent, kept: now,
 			})
 		}
 	}

@@ -208,14 +208,7 @@ func (t *Trunk) pingOnce(ctx context.Context) {
 
 func (t *Trunk) options(f flow) *msg.Request {
 	uri := msg.Uri{Scheme: "sip", Host: uriHostText(t.cfg.Host), Port: t.cfg.Port}
-	req := msg.NewRequest(msg.OPTIONS, uri)
-	from := msg.Uri{Scheme: "sip", User: t.ourUser(), Host: uriHost(t.e.host(f.addr))}
-	appendIDs(req, token(12), msg.FromHeader{Address: from}, token(8), msg.ToHeader{Address: uri}, "", randomSeq())
-	req.AppendHeader(t.e.contact(t.ourUser(), f))
-	req.AppendHeader(msg.NewHeader("User-Agent", t.e.cfg.UserAgent))
-	req.SetBody(nil)
-	t.e.address(req, f, newBranch())
-	return req
+	return t.e.options(uri, t.ourUser(), f)
 }
 
 func (t *Trunk) ourUser() string {
