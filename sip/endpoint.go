@@ -45,6 +45,7 @@ type Endpoint struct {
 	life   sync.Mutex
 	open   bool // false once Stop began: nothing new starts
 	served bool
+	sendMu sync.RWMutex   // held while a message leaves, and by Stop before it closes the sockets
 	wg     sync.WaitGroup // listeners, trunks, handlers, branches
 	legWG  sync.WaitGroup
 }
@@ -217,7 +218,9 @@ func (e *Endpoint) Stop(ctx context.Context) error {
 		waitFor(ctx, &e.legWG)
 		e.stopTrunks(ctx)
 		e.settle(ctx)
+		e.sendMu.Lock()
 		e.cancel()
+		e.sendMu.Unlock()
 		e.closeSockets()
 	}
 	if !waitFor(ctx, &e.wg) {

@@ -157,8 +157,11 @@ func (e *Endpoint) start(ctx context.Context, req *msg.Request, f flow, again fu
 		}
 		_, _ = c.TryClose() // gives back the reference GetConnection took
 	}
-	tx, err := e.ua.TransactionLayer().NewClientTransaction(ctx, req)
-	if err != nil {
+	var tx *msg.ClientTx
+	if err := e.sending(f.transport, func() (err error) {
+		tx, err = e.ua.TransactionLayer().NewClientTransaction(ctx, req)
+		return err
+	}); err != nil {
 		return nil, err
 	}
 	if again != nil {
@@ -172,6 +175,18 @@ func (e *Endpoint) start(ctx context.Context, req *msg.Request, f flow, again fu
 		return nil, err
 	}
 	return tx, nil
+}
+
+// sending keeps the sockets open while f sends. Once Stop has closed them sipgo would open one of its own and keep it.
+func (e *Endpoint) sending(transport string, f func() error) error {
+	if transport == "UDP" { // TCP may have to connect first, which Stop must not wait for
+		e.sendMu.RLock()
+		defer e.sendMu.RUnlock()
+	}
+	if e.ctx.Err() != nil {
+		return ErrStopped
+	}
+	return f()
 }
 
 // do sends a request that is no INVITE and waits for its final answer.
@@ -204,7 +219,7 @@ func (e *Endpoint) do(ctx context.Context, req *msg.Request, f flow) (*msg.Respo
 
 // write sends an ACK, which has no transaction.
 func (e *Endpoint) write(req *msg.Request) error {
-	return e.ua.TransportLayer().WriteMsg(req)
+	return e.sending(req.Transport(), func() error { return e.ua.TransportLayer().WriteMsg(req) })
 }
 
 // noDNS fails every lookup: names were resolved by us, and a name in a stranger's Via must not make us ask.

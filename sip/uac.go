@@ -459,11 +459,11 @@ func (e *Endpoint) dial(p party, inv bridge.Invite, peer flow, notify bridge.Not
 	l := e.newLeg(p, false)
 	l.notify, l.remote = notify, inv.Target
 	l.log = l.log.With("call", inv.Call)
-	if !e.legs.add(l, e.cfg.MaxCalls) {
-		return nil, ErrOverload
+	if err := e.countIn(l); err != nil {
+		return nil, err
 	}
 	if err := l.openMedia(peer.addr.Addr()); err != nil {
-		e.legs.remove(l)
+		l.discard()
 		return nil, err
 	}
 	body, err := l.media.Offer()
@@ -477,10 +477,6 @@ func (e *Endpoint) dial(p party, inv bridge.Invite, peer flow, notify bridge.Not
 	for _, b := range branches {
 		b.l, b.body, b.head, b.stop = l, body, head, make(chan struct{})
 	}
-	if !e.open4calls() {
-		l.discard()
-		return nil, ErrStopped
-	}
 	e.beginLeg(l)
 	for _, b := range branches {
 		e.legs.begin()
@@ -490,10 +486,4 @@ func (e *Endpoint) dial(p party, inv bridge.Invite, peer flow, notify bridge.Not
 		}
 	}
 	return l, nil
-}
-
-func (e *Endpoint) open4calls() bool {
-	e.life.Lock()
-	defer e.life.Unlock()
-	return e.open && e.served
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	msg "github.com/emiago/sipgo/sip"
@@ -103,14 +104,23 @@ func (l *Leg) receive(in *inbound) reply {
 	in.req.To().Params.Add("tag", l.tag)
 	l.refusal = in.response(reply{status: 480, phrase: "Temporarily Unavailable"}, nil).String()
 	in.invite100()
-	if !l.e.legs.add(l, l.e.cfg.MaxCalls) {
+	switch err := l.e.countIn(l); {
+	case errors.Is(err, ErrOverload):
 		l.e.metrics.refused.WithLabelValues("overload").Inc()
 		return answerFor(bridge.Cause{Reason: bridge.ReasonOverload, RetryAfter: 10 * time.Second})
+	case err != nil:
+		return answerFor(bridge.Cause{Reason: bridge.ReasonDrain})
 	}
+	taken := false
+	defer func() {
+		if !taken {
+			l.discard()
+		}
+	}()
 	if err := l.takeOffer(in); err != nil {
-		l.discard()
 		return sdpReply(err)
 	}
+	taken = true
 	l.invite = in
 	l.ackPending(in.req.CSeq().SeqNo)
 	l.e.legs.bind(l.dialog, l, false)
@@ -148,18 +158,43 @@ func (in *inbound) invite100() {
 	_ = in.tx.Respond(in.response(reply{status: 100, phrase: "Trying"}, nil))
 }
 
-// discard undoes receive for a leg nobody knows yet.
+// countIn makes Stop hang up and await the leg, which either runs or is discarded.
+func (e *Endpoint) countIn(l *Leg) error {
+	e.life.Lock()
+	defer e.life.Unlock()
+	if !e.open || !e.served {
+		return ErrStopped
+	}
+	if !e.legs.add(l, e.cfg.MaxCalls) {
+		return ErrOverload
+	}
+	e.legWG.Add(1)
+	return nil
+}
+
+// discard undoes countIn and all since for a leg nobody knows yet.
 func (l *Leg) discard() {
 	if l.media != nil {
 		l.media.Close()
 	}
 	l.e.legs.remove(l)
+	l.e.legWG.Done()
 }
 
 // offer hands the call to the switchboard and stays with the INVITE until its final answer is acknowledged: sipgo ends
 // the transaction when its handler returns.
 func (e *Endpoint) offer(l *Leg, in *inbound, from, line string) {
 	opened := make(chan struct{})
+	var begin sync.Once // in Open, or never
+	abandon := func() {
+		begin.Do(func() {
+			e.log.Error("switchboard did not take a call", "peer", l.party.name)
+			e.legs.unbind(l.dialog, false)
+			l.discard()
+			in.respond(answerFor(bridge.Cause{Reason: bridge.ReasonInternal}), nil)
+		})
+	}
+	defer abandon() // a panic of the switchboard's
 	cancelled := bridge.Cause{Fault: bridge.FaultCaller, Reason: bridge.ReasonCancelled}
 	giveUp := func(c bridge.Cause) {
 		if !l.post(happening{kind: hapCancelled, cause: c}) {
@@ -180,34 +215,39 @@ func (e *Endpoint) offer(l *Leg, in *inbound, from, line string) {
 		Open: func(call string, notify bridge.Notify) bridge.Leg {
 			l.log = l.log.With("call", call, "sip_call_id", headerText(l.dialog.callID))
 			l.notify = notify
-			if e.beginLeg(l) {
+			begin.Do(func() {
+				e.beginLeg(l)
 				close(opened)
+			})
+			select {
+			case <-opened:
+			default: // too late: the INVITE has its answer
+				l.tell(bridge.Event{Kind: bridge.EventEnded, Cause: bridge.Cause{Fault: bridge.FaultUs, Reason: bridge.ReasonInternal}})
 			}
 			return l
 		},
 	})
 	select {
 	case <-opened:
-		l.serveInvite(in)
 	case <-time.After(openWithin):
-		e.log.Error("switchboard did not take a call", "peer", l.party.name)
-		e.legs.unbind(l.dialog, false)
-		l.discard()
-		in.respond(answerFor(bridge.Cause{Reason: bridge.ReasonInternal}), nil)
+		abandon()
+	}
+	select {
+	case <-opened:
+		l.serveInvite(in)
+	default:
 	}
 }
 
 // beginLeg starts the leg's loop.
-func (e *Endpoint) beginLeg(l *Leg) bool {
+func (e *Endpoint) beginLeg(l *Leg) {
 	if l.server {
 		l.state = stIncoming
 	} else {
 		l.state = stCalling
 	}
 	e.metrics.dialogs.Set(float64(e.legs.count()))
-	e.legWG.Add(1)
 	go l.run()
-	return true
 }
 
 // serveInvite waits for the loop's final answer, then repeats a 200 until the ACK.
@@ -297,6 +337,7 @@ func (l *Leg) ackDone(seq uint32) {
 	l.mu.Unlock()
 	if bye {
 		l.sendBye()
+		l.e.legs.end()
 	}
 	if waiting {
 		l.e.legs.unbind(l.dialog, false)
@@ -390,7 +431,9 @@ func (l *Leg) sendByeAfterAck() {
 	later := len(l.acks) > 0
 	l.byeLater = later
 	l.mu.Unlock()
-	if !later {
+	if later {
+		l.e.legs.begin() // until ackDone: Stop waits for it
+	} else {
 		l.sendBye()
 	}
 }
