@@ -42,7 +42,7 @@ func answerFor(c bridge.Cause) reply {
 	case bridge.ReasonBadNumber:
 		return reply{status: 484, phrase: "Address Incomplete"}
 	case bridge.ReasonMedia:
-		return reply{status: 488, phrase: "Not Acceptable Here"}
+		return mediaAnswer(c)
 	case bridge.ReasonCancelled:
 		return reply{status: 487, phrase: "Request Terminated"}
 	case bridge.ReasonUpstream, bridge.ReasonDrain, bridge.ReasonOverload:
@@ -53,6 +53,17 @@ func answerFor(c bridge.Cause) reply {
 		}
 		return reply{status: 500, phrase: "Server Internal Error"}
 	}
+}
+
+// mediaAnswer keeps 488 for what the phone's own description is at fault for: a phone that reads it will not try again.
+func mediaAnswer(c bridge.Cause) reply {
+	switch c.Fault {
+	case bridge.FaultUs, bridge.FaultUpstream:
+		return reply{status: 503, phrase: "Service Unavailable", retryAfter: retrySeconds(c)}
+	case bridge.FaultCallee: // the customer's app could not set the call up
+		return reply{status: 480, phrase: "Temporarily Unavailable"}
+	}
+	return reply{status: 488, phrase: "Not Acceptable Here"}
 }
 
 func retrySeconds(c bridge.Cause) int {

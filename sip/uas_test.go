@@ -82,6 +82,10 @@ func TestRefusalsAreTranslatedOnce(t *testing.T) {
 		{bridge.Cause{Reason: bridge.ReasonUpstream, RetryAfter: 7 * time.Second}, 503, "7"},
 		{bridge.Cause{Reason: bridge.ReasonDrain}, 503, "30"},
 		{bridge.Cause{Reason: bridge.ReasonOverload}, 503, "30"},
+		{bridge.Cause{Reason: bridge.ReasonMedia, Fault: bridge.FaultUs}, 503, "30"},
+		{bridge.Cause{Reason: bridge.ReasonMedia, Fault: bridge.FaultUpstream, RetryAfter: 3 * time.Second}, 503, "3"},
+		{bridge.Cause{Reason: bridge.ReasonMedia, Fault: bridge.FaultCallee}, 480, ""},
+		{bridge.Cause{Reason: bridge.ReasonMedia}, 488, ""},
 		{bridge.Cause{Reason: bridge.ReasonInternal}, 500, ""},
 		{bridge.Cause{Reason: bridge.ReasonInternal, RetryAfter: 9 * time.Second}, 503, "9"},
 	}
