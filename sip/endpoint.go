@@ -226,6 +226,7 @@ func (e *Endpoint) Stop(ctx context.Context) error {
 	if !waitFor(ctx, &e.wg) {
 		return fmt.Errorf("stop sip endpoint: %w", ctx.Err())
 	}
+	_ = e.ua.Close() // what sipgo opened to answer a request that was being read when the sockets closed
 	return nil
 }
 

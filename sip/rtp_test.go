@@ -67,7 +67,8 @@ func TestTonesCrossBothWays(t *testing.T) {
 					t.Fatalf("formats %v and %v", f, b.Stream().Format())
 				}
 				rate := codec.SampleRate()
-				atA, atB := newPCMSink(t, codec, rate*6/10), newPCMSink(t, codec, rate*6/10)
+				waited := rate * int(waitAge/ms) / 1000 // the silence from before the tone waits for its listener too
+				atA, atB := newPCMSink(t, codec, waited+rate*6/10), newPCMSink(t, codec, waited+rate*6/10)
 				play(t, a, 440)
 				play(t, b, 1000)
 				a.Stream().SetSink(atA)
@@ -78,7 +79,7 @@ func TestTonesCrossBothWays(t *testing.T) {
 					case <-time.After(10 * time.Second):
 						t.Fatal("no audio within ten seconds")
 					}
-					pcm := sink.pcm[rate*2/10:]
+					pcm := sink.pcm[waited+rate*2/10:]
 					if share := toneShare(pcm, rate, freq); share < 0.7 || media.Level(pcm) < -25 {
 						t.Errorf("%v Hz in %.0f %% of the blocks, %.0f dB", freq, 100*share, media.Level(pcm))
 					}
