@@ -193,7 +193,8 @@ func TestThePhoneLearnsWhyItMayNotCall(t *testing.T) {
 	w.customer(simulator.CustomerConfig{Phone: "4915112345678", Permission: simulator.PermissionNone})
 	call := w.dial("+4915112345678")
 	<-call.Done()
-	if end := call.End(); end.Status != 403 || !strings.Contains(fmt.Sprintf("%+v", end), "permission.none") {
+	if end := call.End(); end.Status != 403 || !strings.Contains(fmt.Sprintf("%+v", end), "permission.none") ||
+		!strings.Contains(fmt.Sprintf("%+v", end), "has not allowed calls") {
 		t.Errorf("the phone's call ended with %+v", end)
 	}
 	if n := len(w.meta.Requests("connect")); n != 0 {

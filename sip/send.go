@@ -131,7 +131,7 @@ func (e *Endpoint) pick(ctx context.Context, req *msg.Request, f flow) flow {
 	}
 	ctx, cancel := context.WithTimeout(ctx, tcpFallback)
 	defer cancel()
-	d := net.Dialer{}
+	d := net.Dialer{LocalAddr: e.tcpSource()}
 	c, err := d.DialContext(ctx, "tcp", f.addr.String())
 	if err != nil {
 		return f
@@ -233,7 +233,7 @@ var noDNS = &net.Resolver{
 // dialer is what sipgo connects with. It refuses every address that is not a trunk's: sipgo would follow a stranger's Via.
 func (e *Endpoint) dialer(laddr net.Addr) net.Dialer {
 	if a, ok := laddr.(*net.TCPAddr); ok && a == nil {
-		laddr = nil // sipgo passes a typed nil
+		laddr = e.tcpSource() // sipgo passes a typed nil
 	}
 	return net.Dialer{
 		Timeout: 4 * time.Second, LocalAddr: laddr,
@@ -244,6 +244,19 @@ func (e *Endpoint) dialer(laddr net.Addr) net.Dialer {
 			return errors.New("not a trunk address")
 		},
 	}
+}
+
+// tcpSource is the address connections of ours come from: a PBX that knows us by address must see the one it knows from UDP.
+// Nil, the system's choice, when we listen everywhere.
+func (e *Endpoint) tcpSource() net.Addr {
+	if len(e.tcp) != 1 {
+		return nil
+	}
+	a, ok := e.tcp[0].Addr().(*net.TCPAddr)
+	if !ok || a.IP.IsUnspecified() {
+		return nil
+	}
+	return &net.TCPAddr{IP: a.IP, Zone: a.Zone}
 }
 
 func (e *Endpoint) mayDial(a netip.AddrPort) bool {

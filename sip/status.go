@@ -28,6 +28,8 @@ func answerFor(c bridge.Cause) reply {
 			r.reason = fmt.Sprintf(`SIP;cause=403;text="%s"`, quoteText(headerText(c.Rule)))
 		}
 		if c.Text != "" {
+			// The phrase is all that many telephones show (RFC 3261 §7.2 leaves its wording to us).
+			r.phrase = headerText(c.Text)
 			r.warning = fmt.Sprintf(`399 deskbridge "%s"`, quoteText(headerText(c.Text)))
 		}
 		return r

@@ -244,7 +244,7 @@ func (t *Trunk) change(f func()) {
 	switch {
 	case after && (!before || first):
 		t.e.log.Info("trunk is up", "peer", t.cfg.Name)
-	case !after && (before || first):
+	case !after && (before || first && why != ""): // at first nothing is known yet
 		t.e.log.Warn("trunk is down: check the PBX and the network to it", "peer", t.cfg.Name, "err", cleanText(why, 120))
 	}
 }
