@@ -92,6 +92,15 @@ func check(ctx context.Context, c *invocation) error {
 // requestLimit bounds one question to the running daemon.
 const requestLimit = 30 * time.Second
 
+// daemon is how to talk to the daemon that runs with this configuration file.
+func (c *invocation) daemon(path string) (*appliance.ControlClient, error) {
+	cfg, err := c.loadConfig(path)
+	if err != nil {
+		return nil, err
+	}
+	return appliance.NewControlClient(cfg.DataDir), nil
+}
+
 func settings(ctx context.Context, c *invocation) error {
 	path := c.configFlag()
 	file := c.flags.String("f", "", "settings document; - reads standard input")
@@ -107,13 +116,12 @@ func settings(ctx context.Context, c *invocation) error {
 		c.flags.Usage()
 		return errUsage
 	}
-	cfg, err := c.loadConfig(*path)
+	daemon, err := c.daemon(*path)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestLimit)
 	defer cancel()
-	daemon := appliance.NewControlClient(cfg.DataDir)
 	if verb == "export" {
 		return daemon.Export(ctx, c.out)
 	}
@@ -156,13 +164,12 @@ func status(ctx context.Context, c *invocation) error {
 	if err := c.parse(0); err != nil {
 		return err
 	}
-	cfg, err := c.loadConfig(*path)
+	daemon, err := c.daemon(*path)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestLimit)
 	defer cancel()
-	daemon := appliance.NewControlClient(cfg.DataDir)
 	s, err := daemon.Status(ctx)
 	if err != nil {
 		return err
