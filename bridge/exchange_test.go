@@ -11,7 +11,7 @@ func TestCallIDsSortByTimeAndTellBeforeFromAfter(t *testing.T) {
 	if first := FirstCallID(at); before >= first || after < first || len(first) != len(after) {
 		t.Errorf("%s < %s <= %s does not hold", before, first, after)
 	}
-	if newCallID(at) == newCallID(at) {
+	if again := newCallID(at); again == after {
 		t.Error("two calls of one millisecond have one ID")
 	}
 }
