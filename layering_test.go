@@ -24,6 +24,7 @@ var layers = map[string][]string{
 	"sip":            {"bridge", "media"},
 	"whatsapp":       {"bridge", "graph", "media", "policy"},
 	"store":          {"bridge", "policy"},
+	"recorder":       {"bridge", "media"},
 	"admin":          {"bridge", "policy"},
 	"appliance":      {"admin", "bridge", "graph", "media", "policy", "sip", "store", "whatsapp"},
 	"simulator":      {"media"},
