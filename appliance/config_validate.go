@@ -25,7 +25,7 @@ const (
 	portsPerCall   = 2 // RTP and RTCP
 	legsPerCall    = 2 // phones that ring together hold a pair each; two is the least that makes sense
 	lowestRTP      = 1024
-	shortestSecret = 6                         // characters of a phone's password
+	shortestSecret = 8                         // characters of a phone's password
 	maxDataDir     = 107 - len("/"+SocketName) // unix(7): the path of a socket has at most 108 bytes, the final NUL included
 )
 

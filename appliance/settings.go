@@ -77,7 +77,7 @@ type Phone struct {
 	Extension string        `yaml:"extension" json:"extension" example:"\"1001\"" doc:"Its number and user name, 2 to 8 digits."`
 	Name      string        `yaml:"name" json:"name,omitempty" example:"Ayu" doc:"Who uses it."`
 	Enabled   bool          `yaml:"enabled" json:"enabled" default:"true" doc:"Off: it can neither register nor call."`
-	Password  Secret        `yaml:"password" json:"password" example:"file:/etc/deskbridge/secrets/1001" doc:"At least 6 characters; many more is better."`
+	Password  Secret        `yaml:"password" json:"password" example:"file:/etc/deskbridge/secrets/1001" doc:"At least 8 characters."`
 	Codecs    []string      `yaml:"codecs" json:"codecs,omitempty" doc:"As for trunks."`
 	PTime     time.Duration `yaml:"ptime" json:"ptime" default:"20ms" doc:"As for trunks."`
 	Line      string        `yaml:"line" json:"line,omitempty" example:"sales" doc:"Line of its calls without a line's prefix."`

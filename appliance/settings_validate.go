@@ -262,7 +262,7 @@ func (v settingsValidator) phone(at string, ph Phone) {
 	v.text(at+".name", ph.Name)
 	v.secret(at+".password", ph.Password, "a phone without password could be anybody's")
 	if pw := ph.Password.Reveal(); pw != "" && len(pw) < shortestSecret {
-		v.p.add(at+".password", "shorter than 6 characters", "use a longer one: SIP passwords are guessed all day long")
+		v.p.add(at+".password", "shorter than 8 characters", "use a longer one: SIP passwords are guessed all day long")
 	}
 	v.codecs(at, ph.Codecs, ph.PTime)
 	v.mayUse(at, ph.Line, ph.Lines)

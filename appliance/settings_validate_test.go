@@ -54,7 +54,7 @@ func TestBadSettings(t *testing.T) {
 		{"ptime", "register: true", "ptime: 25ms", "trunks[0].ptime", "not possible"},
 		{"expires", "register: true", "register: true\n    expires: 10s", "trunks[0].expires", "out of range"},
 		{"extension", "extension: 1001", "extension: 1", "phones[0].extension", "not an extension"},
-		{"short password", `"phone password"`, "five5", "phones[0].password", "shorter than 6"},
+		{"short password", `"phone password"`, "secret", "phones[0].password", "shorter than 8"},
 		{"phone without password", "    password: \"phone password\"\n", "", "phones[0].password", "missing"},
 		{"unknown key", "extension: 1001", "ext: 1001", "phones[0].ext", "unknown key"},
 		{"control character", "id: sales\n    name: \"Sales: Jakarta\"", "id: sales\n    name: \"a\\rb\"", "lines[0].name", "control characters"},
