@@ -407,6 +407,9 @@ func TestByeWhenClosed(t *testing.T) {
 		l.OpenGate()
 		await(t, p.in, "our audio")
 		l.Close()
+		if !l.tx.bye {
+			t.Fatal("closed without a BYE")
+		}
 		if bye := p.nextBye(time.Second); bye != nil {
 			if len(bye.Sources) != 1 || bye.Sources[0] != l.ssrc {
 				t.Errorf("%v", bye)
