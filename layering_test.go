@@ -23,10 +23,11 @@ var layers = map[string][]string{
 	"bridge/legtest": {"bridge", "media"},
 	"sip":            {"bridge", "media"},
 	"whatsapp":       {"bridge", "graph", "media", "policy"},
+	"ivr":            {"bridge", "media", "policy"},
 	"store":          {"bridge", "policy"},
 	"recorder":       {"bridge", "media"},
 	"admin":          {"bridge", "policy"},
-	"appliance":      {"admin", "bridge", "graph", "media", "policy", "sip", "store", "whatsapp"},
+	"appliance":      {"admin", "bridge", "graph", "ivr", "media", "policy", "sip", "store", "whatsapp"},
 	"simulator":      {"media"},
 	"cmd/deskbridge": {"appliance", "bridge", "media", "simulator"},
 }

@@ -29,10 +29,11 @@ type Library struct {
 	texts map[string][]Text
 	pause map[string]map[string]time.Duration // language, id
 
-	mu      sync.Mutex
-	uploads map[string]upload // "en/why.none", "names/<customer id>"
-	cache   map[string][]int16
-	cached  int // samples in it
+	mu       sync.Mutex
+	uploads  map[string]upload // "en/why.none", "names/<customer id>"
+	versions uint64
+	cache    map[string][]int16
+	cached   int // samples in it
 }
 
 // NewLibrary makes a library of the built-in prompts. synth may be nil: names without a recording are then said as numbers.

@@ -47,23 +47,22 @@ func (l *Library) Check(name string, audio []byte) error {
 // uploadKey turns the name of an upload into the key of what it replaces.
 func (l *Library) uploadKey(name string) (string, error) {
 	folder, file := path.Split(name)
-	id, ok := strings.CutSuffix(file, path.Ext(file)), path.Ext(file) == ".wav" || path.Ext(file) == ".opus"
-	if !ok {
+	ext := path.Ext(file)
+	id := strings.TrimSuffix(file, ext)
+	if ext != ".wav" && ext != ".opus" {
 		return "", fmt.Errorf("%q: end it with .wav or .opus: %w", name, ErrUploadName)
 	}
-	switch folder {
-	case "names/":
+	if folder == "names/" {
 		if id == "" || len(id) > 64 || strings.ContainsFunc(id, func(r rune) bool { return r <= ' ' || r > '~' || r == '\\' }) {
 			return "", fmt.Errorf("%q: a name's file is called by the customer's ID: %w", name, ErrUploadName)
 		}
 		return "names/" + id, nil
-	default:
-		lang := strings.TrimSuffix(folder, "/")
-		if !slices.ContainsFunc(l.texts[lang], func(t Text) bool { return t.ID == id }) {
-			return "", fmt.Errorf("%q: no prompt is called so; the names are in the list of prompts: %w", name, ErrUploadName)
-		}
-		return lang + "/" + id, nil
 	}
+	lang := strings.TrimSuffix(folder, "/")
+	if !slices.ContainsFunc(l.texts[lang], func(t Text) bool { return t.ID == id }) {
+		return "", fmt.Errorf("%q: no prompt is called so; the names are in the list of prompts: %w", name, ErrUploadName)
+	}
+	return lang + "/" + id, nil
 }
 
 // Replace puts an upload that Check has nothing against in its place, at once, until Restore. It keeps audio.
@@ -81,7 +80,9 @@ func (l *Library) Replace(name string, audio []byte) error {
 	if total > maxUploads {
 		return fmt.Errorf("replace prompt %q: all uploads together exceed %d bytes: remove some: %w", name, maxUploads, ErrAudio)
 	}
-	l.put(key, upload{audio: audio, version: l.uploads[key].version + 1})
+	l.drop(key)
+	l.versions++
+	l.uploads[key] = upload{audio: audio, version: l.versions}
 	return nil
 }
 
@@ -98,11 +99,7 @@ func (l *Library) Restore(name string) error {
 	return nil
 }
 
-func (l *Library) put(key string, u upload) {
-	l.drop(key)
-	l.uploads[key] = u
-}
-
+// drop takes what was decoded of a prompt out of the cache.
 func (l *Library) drop(key string) {
 	l.cached -= len(l.cache[key])
 	delete(l.cache, key)
