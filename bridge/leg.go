@@ -52,6 +52,7 @@ const (
 	EventDigit                         // a DTMF digit came (RFC 4733 or SIP INFO)
 	EventFormat                        // Stream().Format changed
 	EventNamed                         // leg B: the far side gave the leg its call ID (Record().CallID); before Ringing
+	EventTransfer                      // leg B: its place is to be taken by whoever answers Event.To; it is hung up
 	EventEnded                         // final
 )
 
@@ -60,6 +61,7 @@ type Event struct {
 	Kind  EventKind
 	Cause Cause       // EventEnded
 	Digit media.Digit // EventDigit
+	To    string      // EventTransfer: what is dialled, as if leg A had dialled it
 	At    time.Time
 }
 
