@@ -99,7 +99,7 @@ func TestTheAnnouncementComesBeforeTheFirstRecordedPacket(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, phone, tape, rec := recorded(t, RecordingPlan{Mode: RecordAlways, Consent: media.Tone(440, 16000, 2*time.Second), ConsentRate: 16000})
 		phone.leg.stream.receive(1)
-		if tape.tapped() || phone.leg.stream.sink != nil {
+		if tape.tapped() || phone.leg.stream.joined() {
 			t.Error("recorded or joined before the announcement was over")
 		}
 		time.Sleep(3 * time.Second)
@@ -132,11 +132,11 @@ func TestTheCustomersKeyGoesOnUnrecorded(t *testing.T) {
 		w, phone, tape, rec := recorded(t, RecordingPlan{Mode: RecordAlways, Consent: media.Tone(440, 16000, 5*time.Second), ConsentRate: 16000, Refuse: '9', Toggle: "*1"})
 		time.Sleep(time.Second)
 		press(phone.leg, "9") // the agent cannot refuse for the customer
-		if phone.leg.stream.sink != nil {
+		if phone.leg.stream.joined() {
 			t.Fatal("joined too early")
 		}
 		press(w.a, "9")
-		if phone.leg.stream.sink == nil {
+		if !phone.leg.stream.joined() {
 			t.Error("the refusal does not end the announcement")
 		}
 		press(phone.leg, "*1")
@@ -162,7 +162,7 @@ func TestKeysBeginPauseAndResumeARecordingOnDemand(t *testing.T) {
 		}
 		press(phone.leg, "*1")
 		press(phone.leg, "*1")
-		if got := string(w.a.stream.digits); got != "" {
+		if got := w.a.stream.keys(); got != "" {
 			t.Errorf("the customer heard the keys %q of the toggle", got)
 		}
 		press(phone.leg, "*")
@@ -170,7 +170,7 @@ func TestKeysBeginPauseAndResumeARecordingOnDemand(t *testing.T) {
 		press(phone.leg, "*")
 		time.Sleep(toggleWait + time.Second)
 		synctest.Wait()
-		if got := string(w.a.stream.digits); got != "*7*" {
+		if got := w.a.stream.keys(); got != "*7*" {
 			t.Errorf("keys that are no toggle reach the customer as %q", got)
 		}
 		phone.leg.emit(EventHold)
@@ -186,16 +186,28 @@ func TestOnDemandTheAnnouncementInterruptsTheTalk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w, phone, tape, rec := recorded(t, RecordingPlan{Mode: RecordDemand, Toggle: "*1", Consent: media.Tone(440, 16000, time.Second), ConsentRate: 16000})
 		press(phone.leg, "*1")
-		if tape.tapped() || phone.leg.stream.sink != nil {
+		if tape.tapped() || phone.leg.stream.joined() {
 			t.Error("recorded or joined while the announcement plays")
 		}
 		time.Sleep(2 * time.Second)
 		synctest.Wait()
-		if !tape.tapped() || phone.leg.stream.sink == nil {
+		if !tape.tapped() || !phone.leg.stream.joined() {
 			t.Error("not recorded or not joined after it")
 		}
 		w.a.end(Cause{Fault: FaultNobody, Reason: ReasonHangup})
 		w.stop(t)
 		rec.want(t, "record", "mark consent", "close")
 	})
+}
+
+func (s *fakeStream) joined() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.sink != nil
+}
+
+func (s *fakeStream) keys() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return string(s.digits)
 }
