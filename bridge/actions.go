@@ -25,7 +25,7 @@ func (c *call) perform(a action, from *end) {
 		c.at.rang = time.Now()
 		c.update(func(r *CDR) {
 			if r.RangAt.IsZero() {
-				r.RangAt = c.at.rang
+				r.RangAt = c.x.cfg.Now()
 			}
 		})
 		c.observe("dial_to_ring", c.at.dialled, c.at.rang)
@@ -75,9 +75,9 @@ func (c *call) answered() {
 	c.update(func(r *CDR) {
 		switch {
 		case c.winner.leg.Kind() == KindMenu:
-			r.MenuAt = c.at.accepted
+			r.MenuAt = c.x.cfg.Now()
 		case r.AnsweredAt.IsZero():
-			r.AnsweredAt = c.at.accepted
+			r.AnsweredAt = c.x.cfg.Now()
 		}
 	})
 	c.record(FactAnswered)
@@ -260,7 +260,7 @@ func (c *call) finish() {
 	if cdr := c.snapshot(); cdr.AnsweredAt.IsZero() && !cdr.MenuAt.IsZero() && !c.verdict.IsZero() {
 		c.cause = c.verdict
 	}
-	c.update(func(r *CDR) { r.EndedAt, r.Cause, r.Wacid = now, c.cause, c.wacid() })
+	c.update(func(r *CDR) { r.EndedAt, r.Cause, r.Wacid = c.x.cfg.Now(), c.cause, c.wacid() })
 	kind := FactEnded
 	if c.cause.Reason == ReasonRefused && (c.at.dialled.IsZero() || !c.verdict.IsZero()) {
 		kind = FactRefused

@@ -62,7 +62,7 @@ func newCall(x *Exchange, id string, o Offer, s *Summons) *call {
 		o.Received = time.Now()
 	}
 	if o.At.IsZero() {
-		o.At = o.Received
+		o.At = x.cfg.Now()
 	}
 	c := &call{
 		x: x, id: id, offer: o, summons: s, state: stateOffered, inbox: newInbox(),
@@ -489,5 +489,5 @@ func (c *call) record(k FactKind) {
 		legs = append(legs, l)
 	}
 	c.update(func(r *CDR) { r.Legs = legs })
-	c.x.ledger.add(Fact{Kind: k, At: time.Now(), CDR: c.snapshot()}, nil)
+	c.x.ledger.add(Fact{Kind: k, At: c.x.cfg.Now(), CDR: c.snapshot()}, nil)
 }

@@ -52,7 +52,7 @@ func (c *call) ask(ctx context.Context, o Offer, cdr CDR) message {
 		return refused(route, d)
 	}
 	cdr.Line, cdr.Customer = route.Line, route.Customer
-	allowed := Fact{Kind: FactAllowed, At: time.Now(), CDR: cdr}
+	allowed := Fact{Kind: FactAllowed, At: c.x.cfg.Now(), CDR: cdr}
 	if o.Direction == Inbound {
 		c.x.ledger.add(allowed, nil)
 		return message{in: inRouted, route: route}

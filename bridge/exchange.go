@@ -64,7 +64,7 @@ type Router interface {
 	Route(ctx context.Context, o Offer) (Route, Cause)
 }
 
-// Config is what an Exchange needs. Every field but HoldMusic, Ringback and Recorder is required.
+// Config is what an Exchange needs. Every field but HoldMusic, Ringback, Recorder and Now is required.
 type Config struct {
 	Router     Router
 	Authorizer Authorizer
@@ -77,6 +77,8 @@ type Config struct {
 	HoldMusic func(dst media.Stream) (stop func())
 	// Ringback plays to a leg A that was answered already while its new other end rings. Nil: silence.
 	Ringback func(dst media.Stream) (stop func())
+	// Now is the wall clock of records and facts; nil: time.Now. Durations inside a call are the machine's own.
+	Now func() time.Time
 	// Recorder records calls whose route wants it. Nil: none is.
 	Recorder Recorder
 }
@@ -107,6 +109,9 @@ var _ Switchboard = (*Exchange)(nil)
 
 // New makes an Exchange. Stop it with Drain, then Close.
 func New(cfg Config) *Exchange {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
 	x := &Exchange{
 		cfg: cfg, metrics: newMetrics(cfg.Registerer), calls: map[string]*call{},
 		idle: make(chan struct{}), watchers: map[chan struct{}]struct{}{},
