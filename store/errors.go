@@ -29,6 +29,8 @@ var (
 	ErrTooLarge = errors.New("too large")
 	// ErrInvalid: the caller's value cannot be stored.
 	ErrInvalid = errors.New("invalid")
+	// ErrHeld: a legal hold forbids the deletion.
+	ErrHeld = errors.New("under a legal hold")
 	// ErrClosed: Close was called.
 	ErrClosed = errors.New("store is closed")
 )
