@@ -1,6 +1,9 @@
 package store
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // The errors callers can tell apart with errors.Is.
 var (
@@ -34,3 +37,11 @@ var (
 	// ErrClosed: Close was called.
 	ErrClosed = errors.New("store is closed")
 )
+
+// wrap adds what was being done to an error, if there is one.
+func wrap(err error, doing string) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}

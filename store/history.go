@@ -2,8 +2,6 @@ package store
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 
 	"deskbridge/policy"
 )
@@ -48,18 +46,13 @@ type PolicyEvent struct {
 
 // event restores a policy event from its fact. Meta's IDs stay masked and the reason is empty after an erasure.
 func (f Fact) event() (PolicyEvent, error) {
-	var p policyFact
-	if err := json.Unmarshal(f.Data, &p); err != nil {
-		return PolicyEvent{}, fmt.Errorf("%w: event %d: %w", ErrCorrupt, f.Seq, err)
+	p, own, err := f.policy()
+	if err != nil {
+		return PolicyEvent{}, err
 	}
 	e := PolicyEvent{Seq: f.Seq, Line: p.Line, Event: p.Event}
-	if f.Personal == nil {
-		return e, nil
+	if own != (policyPersonal{}) {
+		e.Wamid, e.Context, e.Reason = own.Wamid, own.Context, own.Reason
 	}
-	var own policyPersonal
-	if err := json.Unmarshal(f.Personal, &own); err != nil {
-		return PolicyEvent{}, fmt.Errorf("%w: event %d: %w", ErrCorrupt, f.Seq, err)
-	}
-	e.Wamid, e.Context, e.Reason = own.Wamid, own.Context, own.Reason
 	return e, nil
 }

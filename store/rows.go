@@ -3,14 +3,11 @@ package store
 import (
 	"bytes"
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/dgraph-io/badger/v4"
 )
@@ -134,94 +131,6 @@ func (r rows[T, P]) follow(t *tx, v *T) error {
 	return err
 }
 
-// edit is one change of a row.
-type edit struct {
-	class class
-	id    string
-	at    time.Time
-}
-
-// edit runs fn on the row inside the writer (found: it exists already) and appends the fact of the kind that fn returns,
-// with the record as fn left it; an empty kind: nothing changed. fn may run more than once. kept: it waits in memory for
-// the disk and out is not known.
-func (r rows[T, P]) edit(ctx context.Context, s *Store, e edit, fn func(t *tx, v P, found bool) (kind string, err error)) (out T, kept bool, err error) {
-	if err := checkID(r.noun, e.id); err != nil {
-		return out, false, err
-	}
-	var got T
-	kept, err = s.submit(ctx, e.class, func(t *tx) error {
-		old, err := r.load(t, e.id)
-		found := err == nil
-		if err != nil && !errors.Is(err, ErrNotFound) {
-			return err
-		}
-		v := old
-		kind, err := fn(t, &v, found)
-		if err != nil {
-			return err
-		}
-		if kind != "" {
-			if err := r.follow(t, &v); err != nil {
-				return err
-			}
-			seq, err := r.append(t, Fact{Kind: kind, At: e.at}, v, old)
-			if err != nil {
-				return err
-			}
-			if rev := P(&v).rev(); rev != nil {
-				*rev = seq
-			}
-		}
-		got = v
-		return nil
-	})
-	if err != nil || kept { // the writer may still be at it: got is its
-		return out, kept, err
-	}
-	return got, false, nil
-}
-
-// append adds the fact that makes v the row. A fact whose private fields are those of the fact before leaves them out:
-// the text of a message isn't stored again with each of its delivery states.
-func (r rows[T, P]) append(t *tx, f Fact, v, old T) (uint64, error) {
-	open, personal, err := r.split(v)
-	if err != nil {
-		return 0, err
-	}
-	_, before, err := r.split(old)
-	switch {
-	case err != nil:
-		return 0, err
-	case bytes.Equal(before, personal):
-		personal = nil
-	case personal == nil:
-		personal = []byte("[]")
-	}
-	p := P(&v)
-	f.Subjects, f.Version, f.Data, f.Personal = append([]string{r.subject(p.id())}, p.about()...), 1, open, personal
-	if who := p.who(); who != nil {
-		f.Customer = *who
-	}
-	if err := f.check(); err != nil {
-		return 0, err
-	}
-	return t.append(f)
-}
-
-// subjects are what a record is about beside itself.
-func subjects(line, customer, call string) (about []string) {
-	if customer != "" {
-		about = append(about, "customer:"+customer)
-		if line != "" {
-			about = append(about, pairSubject(line, customer))
-		}
-	}
-	if call != "" {
-		about = append(about, "call:"+call)
-	}
-	return about
-}
-
 // apply makes the fact's record the row and moves the index entries.
 func (r rows[T, P]) apply(t *tx, f Fact) error {
 	if !slices.Contains(r.kinds, f.Kind) {
@@ -281,31 +190,3 @@ func (r rows[T, P]) reindex(t *tx, old, v *T) error {
 	}
 	return nil
 }
-
-// checkID bounds what names a record: it becomes part of a key and of a subject.
-func checkID(noun, id string) error {
-	if id == "" || len(id) > maxID {
-		return fmt.Errorf("%w: %s ID of %d bytes, want 1 to %d", ErrInvalid, noun, len(id), maxID)
-	}
-	for _, r := range id {
-		if r < 0x20 {
-			return fmt.Errorf("%w: control character in %s ID", ErrInvalid, noun)
-		}
-	}
-	return nil
-}
-
-// newID is a random name, in the form of a customer's.
-func newID(prefix string) string {
-	var b [12]byte
-	_, _ = rand.Read(b[:]) // never fails (crypto/rand, Go 1.24)
-	return prefix + hex.EncodeToString(b[:])
-}
-
-// derivedID is the same for the same parts, and tells nothing about them.
-func (s *Store) derivedID(prefix string, parts ...string) string {
-	return prefix + hex.EncodeToString([]byte(s.crypt.hash("id", strings.Join(parts, "\x00"))[:12]))
-}
-
-// maxID leaves room for the noun in a subject.
-const maxID = maxSubject - len("recording:")

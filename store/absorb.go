@@ -32,7 +32,8 @@ func (t *tx) mergePolicy(from, into string, seq uint64) error {
 		if err != nil {
 			return err
 		}
-		if err := t.keepPolicy(m[1], policyView{Version: seq, State: policy.Merge(v.State, old.State)}); err != nil {
+		v = policyView{Version: seq, State: policy.Merge(v.State, old.State), full: policy.Merge(v.full, old.full)}
+		if err := t.keepPolicy(m[1], into, v); err != nil {
 			return err
 		}
 		if err := t.del(m[0]); err != nil {
