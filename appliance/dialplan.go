@@ -80,7 +80,7 @@ func (d *dialPlan) inbound(o bridge.Offer) (bridge.Route, bridge.Cause) {
 	if !ok {
 		return bridge.Route{}, bridge.Cause{Fault: bridge.FaultUs, Reason: bridge.ReasonNoRoute, Text: "The line was removed from the settings."}
 	}
-	r := bridge.Route{Line: l.ID, LineName: l.Label(), Customer: o.Customer, RingTimeout: d.ringTimeout}
+	r := bridge.Route{Line: l.ID, LineName: l.Label(), Customer: o.Customer, Stage: bridge.Stage{RingTimeout: d.ringTimeout}}
 	if l.Inbound.RingTimeout > 0 {
 		r.RingTimeout = l.Inbound.RingTimeout
 	}
@@ -111,8 +111,8 @@ func (d *dialPlan) outbound(ctx context.Context, o bridge.Offer) (bridge.Route, 
 		return bridge.Route{Line: l.ID}, cause
 	}
 	return bridge.Route{
-		Line: l.ID, LineName: l.Label(), Customer: c, RingTimeout: d.dialTimeout,
-		Targets: []bridge.Target{{Dialer: p.lines[l.ID], Name: "line:" + l.ID}},
+		Line: l.ID, LineName: l.Label(), Customer: c,
+		Stage: bridge.Stage{Targets: []bridge.Target{{Dialer: p.lines[l.ID], Name: "line:" + l.ID}}, RingTimeout: d.dialTimeout},
 	}, bridge.Cause{}
 }
 

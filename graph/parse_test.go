@@ -45,11 +45,11 @@ func TestEverySampleOfTheContractHasItsKindAndKey(t *testing.T) {
 		"calls_call_recording_available_": {KindCallOther, "call:wacid.EXAMPLE0001:call_recording_available:1002000000000001"},
 		"permission_reply":                {KindPermission, "message:wamid.EXAMPLE77"},
 		"message_status":                  {KindMessageStatus, "message-status:wamid.EXAMPLE70:FAILED"},
-		"system":                          {KindMessage, "message:wamid.EXAMPLE90"},
+		"system":                          {KindIdentity, "message:wamid.EXAMPLE90"},
 		"text":                            {KindMessage, "message:wamid.A"},
 		"voicemail":                       {KindMessage, "message:wacid.V"},
 		"account_settings_update":         {KindSettings, "other:"},
-		"account_update":                  {KindAccount, "other:"},
+		"account_update":                  {KindRestriction, "restriction:15550100200:RESTRICTED_BUSINESS_INITIATED_CALLING until 1791021600"},
 		"errors_only":                     {KindErrors, "other:"},
 		"envelope":                        {KindUnknown, "other:"},
 	} {

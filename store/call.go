@@ -12,7 +12,10 @@ import (
 
 var _ bridge.Ledger = (*Store)(nil)
 
-func isCall(kind string) bool { return strings.HasPrefix(kind, "call.") }
+// isCall tells the facts that carry a CDR from the policy events and decisions that are about a call too.
+func isCall(kind string) bool {
+	return strings.HasPrefix(kind, "call.") && !isPolicy(kind) && kind != factDecided
+}
 
 // callOwner is whose key seals a call: the customer's, or the call's own while nobody knows who the customer is. The
 // call's own key is erased together with the customer it turns out to belong to.
@@ -152,16 +155,11 @@ func (t *tx) applyCall(f Fact) error {
 }
 
 func (t *tx) callClear(id string) (c bridge.CDR, err error) {
-	k := key(tabCall, id)
-	b, err := t.get(k)
+	open, err := t.clear(key(tabCall, id))
 	if err != nil {
 		return c, err
 	}
-	r, err := decodeRecord(t.s.crypt.mac, k, b)
-	if err != nil {
-		return c, err
-	}
-	return joinCDR(r.clear, nil)
+	return joinCDR(open, nil)
 }
 
 func (t *tx) call(id string) (c bridge.CDR, err error) {
