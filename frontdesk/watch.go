@@ -76,7 +76,7 @@ func (d *Desk) ringWatch(ctx context.Context, w store.Watch) {
 	if err != nil || !pair.Permission(now).Standing.Granted() {
 		return
 	}
-	if free, err := d.store.Available(ctx, w.Agent); err != nil || !free || d.cfg.Phones.Busy(w.Agent) {
+	if a, err := d.store.Availability(ctx, w.Agent); err != nil || !a.Available || d.cfg.Phones.Busy(w.Agent) {
 		return
 	}
 	l, ok := d.line(w.Line)
