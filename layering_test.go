@@ -27,7 +27,8 @@ var layers = map[string][]string{
 	"store":          {"bridge", "policy"},
 	"recorder":       {"bridge", "media"},
 	"admin":          {"bridge", "policy"},
-	"appliance":      {"admin", "bridge", "graph", "ivr", "media", "policy", "sip", "store", "whatsapp"},
+	"frontdesk":      {"bridge", "graph", "ivr", "policy", "store"},
+	"appliance":      {"admin", "bridge", "frontdesk", "graph", "ivr", "media", "policy", "sip", "store", "whatsapp"},
 	"simulator":      {"media"},
 	"cmd/deskbridge": {"appliance", "bridge", "media", "simulator"},
 }
