@@ -85,7 +85,8 @@ func TestTheSameNewsTwiceHasOneKeyAndNewNewsAnother(t *testing.T) {
 		e := one(t, change("message_template_status_update", at, `{"event":"PAUSED","message_template_id":800}`))
 		return e.Key()
 	}
-	if template("1790416800") != template("1790416800") || template("1790416800") == template("1790416801") {
+	paused, twice, later := template("1790416800"), template("1790416800"), template("1790416801")
+	if paused != twice || paused == later {
 		t.Error("a template paused again is news, one told twice is not")
 	}
 }
