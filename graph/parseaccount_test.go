@@ -160,6 +160,8 @@ func TestChangedIdentities(t *testing.T) {
 			&IdentityChange{"user_changed_number", Identity{BSUID: "DE.1"}, Identity{Phone: "222"}}},
 		"old ID as sender": {system(`"from_user_id":"DE.1","system":{"type":"user_changed_user_id","user_id":"DE.2"}`),
 			&IdentityChange{"user_changed_user_id", Identity{BSUID: "DE.1"}, Identity{BSUID: "DE.2"}}},
+		"with the contact of before": {change("messages", "", `{"contacts":[{"profile":{"name":"Erika"},"wa_id":"111"}],"messages":[{"id":"wamid.A","from":"111","type":"system",
+			"system":{"type":"user_changed_number","wa_id":"222"}}]}`), &IdentityChange{"user_changed_number", Identity{Phone: "111"}, Identity{Phone: "222"}}},
 		"nothing old":           {system(`"from_user_id":"DE.2","system":{"type":"user_changed_user_id","user_id":"DE.2"}`), nil},
 		"nothing new":           {system(`"from":"111","system":{"type":"user_changed_number"}`), nil},
 		"another system":        {system(`"from":"111","system":{"type":"customer_identity_changed","wa_id":"222"}`), nil},
@@ -174,6 +176,9 @@ func TestChangedIdentities(t *testing.T) {
 		}
 		if e.Kind != KindIdentity || e.Change == nil || *e.Change != *c.want || e.Customer != c.want.Now || e.OpensWindow() {
 			t.Errorf("%s: %v %+v customer %+v, want %+v", name, e.Kind, e.Change, e.Customer, c.want)
+		}
+		if strings.Contains(string(e.Raw), "contacts") {
+			t.Errorf("%s: a contact that may be of before or after is stored: %s", name, e.Raw)
 		}
 		if again := one(t, e.Raw); again.Change == nil || *again.Change != *c.want || again.Customer != e.Customer {
 			t.Errorf("%s: the stored form reads as %+v", name, again.Change)

@@ -198,6 +198,13 @@ func TestCallHoursAreReadGenerously(t *testing.T) {
 	}
 }
 
+func TestHoursReadAtMetaEndAtMidnightNotAMinuteBefore(t *testing.T) {
+	s, err := parseSettings([]byte(golden(t, "answer/settings")))
+	if err != nil || s.Hours.Holidays[0] != (HolidaySpan{"2026-12-25", 0, 1440}) {
+		t.Errorf("%+v %v", s.Hours, err)
+	}
+}
+
 func TestClockTimes(t *testing.T) {
 	for s, want := range map[string]int{"0000": 0, "0800": 480, "08:00": 480, "2359": 1439, "2400": 1440, "24:00": 1440,
 		"": -1, "800": -1, "8:00": -1, "2401": -1, "0860": -1, "-100": -1, "+100": -1, "08:0": -1, "08-00": -1, "08:00:00": -1, "ab00": -1} {

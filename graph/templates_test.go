@@ -162,6 +162,16 @@ func TestCreatingATemplateIsNotRepeatedWhenItMayHaveBeenTaken(t *testing.T) {
 	})
 }
 
+func TestCreatingATemplateMayTakeEightSeconds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := client(hangs)
+		begin := time.Now()
+		if _, err := c.CreateTemplate(t.Context(), "900", askToCall); !errors.Is(err, ErrUncertain) || time.Since(begin) != 8*time.Second {
+			t.Errorf("%v after %v", err, time.Since(begin))
+		}
+	})
+}
+
 func TestTemplatesAreDeletedByNameAndID(t *testing.T) {
 	c, g := serve(t, `{"success":true}`)
 	if err := c.DeleteTemplate(t.Context(), "900", "ask_to_call", "800"); err != nil {
