@@ -134,4 +134,3 @@ func normalizeNumber(dialled, country string) (string, error) {
 	}
 	return digits, nil
 }
-

@@ -116,4 +116,3 @@ func (p *plant) usable(who caller) []string {
 	}
 	return out
 }
-
