@@ -74,9 +74,9 @@ func BenchmarkCallsPageOf100k(b *testing.B) {
 func tenThousand(b *testing.B) *Store {
 	b.Helper()
 	s := open(b, testConfig(b.TempDir()))
-	for i := 0; i < 10_000; i += 200 {
+	for i := 0; i < 10_000; i += 10 {
 		_, err := s.submit(context.Background(), classNormal, func(t *tx) error {
-			for j := i; j < i+200; j++ {
+			for j := i; j < i+10; j++ {
 				e := attempt(fmt.Sprintf("call%06d", j), noon.Add(time.Duration(j)*time.Minute))
 				if j%2 == 1 {
 					e = policy.Event{Kind: policy.EventEnded, At: e.At, ID: fmt.Sprintf("call%06d", j-1), Outcome: policy.OutcomeConnected}
