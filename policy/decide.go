@@ -1,10 +1,399 @@
 package policy
 
-import "time"
+import (
+	"strconv"
+	"time"
+)
 
 // Decide applies the rules in the order of design §10: line, blocklist, hours, permission, unanswered streak, attempts,
-// concurrency. Unknown means no.
-func Decide(q Question) Decision { return Decision{} }
+// concurrency. Unknown means no. The work does not grow with the history, only with the number of holidays.
+func Decide(q Question) Decision {
+	q.Now = q.Now.UTC().Round(0)
+	c := newCase(&q)
+	d := c.decide(q.Action)
+	d.Counters = c.counters(q.Action)
+	d.Possible = c.possible(d)
+	d.Facts = &q
+	d.Sentence = d.Render("en", zoneOf(q.Zone, q.Hours.Zone))
+	return d
+}
 
-// Render puts the decision into words: lang is "id" or "en" (anything else is English), times are shown in loc (nil: UTC).
-func (d Decision) Render(lang string, loc *time.Location) string { return d.Sentence }
+// zoneOf is the first of the named zones that exists, else UTC.
+func zoneOf(names ...string) *time.Location {
+	for _, n := range names {
+		if loc, err := loadZone(n); n != "" && err == nil {
+			return loc
+		}
+	}
+	return time.UTC
+}
+
+// pairs of a sentence's parameter and its value.
+type params = map[string]string
+
+func allow() Decision { return Decision{Allowed: true, Rule: RuleAllowed, Key: RuleAllowed} }
+
+func deny(rule string) Decision { return Decision{Rule: rule, Key: rule} }
+
+// stamp writes a time into a sentence's parameters.
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
+
+// denyUntil is a denial that ends by itself at t; zero: not known when, which has a sentence of its own.
+func denyUntil(rule string, t time.Time, p params) Decision {
+	d := Decision{Rule: rule, Key: rule, Params: p, NextAllowed: t.UTC()}
+	if !t.IsZero() {
+		if d.Params == nil {
+			d.Params = params{}
+		}
+		d.Key += ".until"
+		d.Params["until"] = stamp(t)
+	}
+	return d
+}
+
+// inquiry is one question with what several of its answers share.
+type inquiry struct {
+	*Question
+	override  Override
+	overruled bool // an override is in force
+	requestsV verdictOf
+	attemptsV verdictOf
+	callsV    verdictOf
+	all       []gauge
+}
+
+// verdictOf keeps the profile's verdict apart from Meta's.
+type verdictOf struct{ profile, meta verdict }
+
+func newCase(q *Question) *inquiry {
+	c := &inquiry{Question: q}
+	c.override, c.overruled = q.Pair.Overridden(q.Now)
+	meta := metaLimits(q.Rules.Test)
+
+	line, all := q.Pair.requests(q.Now, scopeLine, q.Rules.Line), q.Global.requests(q.Now, scopeAll, q.Rules.Global)
+	c.requestsV = verdictOf{judge(line).or(judge(all)), judge(q.Pair.requests(q.Now, scopeMeta, meta)).or(c.liveRequests())}
+	c.all = append(append(c.all, line...), all...)
+
+	line, all = q.Pair.attempts(q.Now, scopeLine, q.Rules.Line.Attempts), q.Global.attempts(q.Now, scopeAll, q.Rules.Global.Attempts)
+	c.attemptsV = verdictOf{profile: judge(line).or(judge(all))}
+	c.all = append(append(c.all, line...), all...)
+
+	line, all = q.Pair.connected(q.Now, scopeLine, q.Rules.Line.Connected), q.Global.connected(q.Now, scopeAll, q.Rules.Global.Connected)
+	c.callsV = verdictOf{judge(line).or(judge(all)), judge(q.Pair.connected(q.Now, scopeMeta, meta.Connected)).or(c.liveCalls())}
+	c.all = append(append(c.all, line...), all...)
+	return c
+}
+
+func (c *inquiry) decide(a Action) Decision {
+	switch a {
+	case ActionCall:
+		return c.first(c.lineFor(true, RestrictedOutbound), c.blocklist, c.hours, c.permission, c.streak, c.attempts, c.calls, c.concurrency)
+	case ActionAsk:
+		return c.first(c.lineFor(true, RestrictedOutbound), c.blocklist, c.askable, c.requests)
+	case ActionMessage:
+		return c.first(c.lineOn, c.blocklist, c.window)
+	case ActionButton: // it lets the customer call us
+		return c.first(c.lineFor(false, RestrictedInbound), c.blocklist, c.window)
+	case ActionRing:
+		return c.first(c.lineFor(false, RestrictedInbound), c.blocklist, c.hours, c.concurrency)
+	}
+	return deny(RuleAction)
+}
+
+// first is the first denial, else the permission to go ahead with what the checks noted on the way.
+func (c *inquiry) first(checks ...func() Decision) Decision {
+	out := allow()
+	for _, check := range checks {
+		d := check()
+		if !d.Allowed {
+			return d
+		}
+		out.Override = out.Override || d.Override
+		if d.Warning {
+			out.Warning, out.Key, out.Params = true, d.Key, d.Params
+		}
+		if d.Template {
+			out.Template, out.Key = true, d.Key
+		}
+	}
+	return out
+}
+
+func (c *inquiry) lineOn() Decision {
+	if !c.Line.Enabled {
+		return deny(RuleLineOff)
+	}
+	return allow()
+}
+
+func (c *inquiry) lineFor(outbound bool, kind RestrictionKind) func() Decision {
+	return func() Decision {
+		switch {
+		case !c.Line.Enabled:
+			return deny(RuleLineOff)
+		case outbound && !c.Line.Outbound, !outbound && !c.Line.Inbound:
+			return deny(RuleNotAllowed)
+		}
+		var out *Restriction
+		for i, r := range c.Line.Restricted {
+			if r.Kind == kind && (r.Until.IsZero() || c.Now.Before(r.Until)) && (out == nil || r.Until.IsZero() || !out.Until.IsZero() && r.Until.After(out.Until)) {
+				out = &c.Line.Restricted[i]
+			}
+		}
+		if out == nil {
+			return allow()
+		}
+		return denyUntil(RuleRestricted, out.Until, params{"reason": out.Reason})
+	}
+}
+
+func (c *inquiry) blocklist() Decision {
+	if _, blocked := c.Global.IsBlocked(); blocked || c.Blocked {
+		return deny(RuleBlocked)
+	}
+	return allow()
+}
+
+func (c *inquiry) hours() Decision {
+	if c.Hours.Open(c.Now) {
+		return allow()
+	}
+	next, _ := c.Hours.NextOpen(c.Now)
+	return denyUntil(RuleHours, next, nil)
+}
+
+// fresh says whether Meta's answer may be relied on: it is there, and not older than the rules allow. An answer from the
+// future was asked for before our clock was set back; its age is not known.
+func (c *inquiry) fresh() bool {
+	if c.Live == nil {
+		return false
+	}
+	age := c.Now.Sub(c.Live.At)
+	return age >= -c.Rules.LiveAge && age <= c.Rules.LiveAge
+}
+
+// permission asks Meta's answer first, which knows what webhooks have not told us, then the events newer than it. Where
+// they disagree it takes the no.
+func (c *inquiry) permission() Decision {
+	if !c.fresh() {
+		return deny(RulePermissionUnknown)
+	}
+	state := c.Pair.Permission(c.Now)
+	newer := c.Pair.Grant.At.After(c.Live.At)
+	switch c.Live.Permission {
+	case PermissionPermanent, PermissionTemporary:
+		if newer && !state.Standing.Granted() {
+			return c.standing(state)
+		}
+		if c.Live.Permission == PermissionTemporary {
+			return c.temporary(state, newer)
+		}
+		return allow()
+	case PermissionNone:
+		if newer && state.Standing.Granted() {
+			return deny(RulePermissionUnknown) // granted since Meta was asked: ask again
+		}
+		return c.standing(state)
+	}
+	return deny(RulePermissionUnknown)
+}
+
+// temporary checks a temporary permission's end: Meta's timestamp, or the profile's earlier one.
+func (c *inquiry) temporary(state PermissionState, newer bool) Decision {
+	expires, since := c.Live.Expires, c.Live.Expires.Add(-Week)
+	if state.Standing == StandingTemporary {
+		since = state.Since
+		if newer {
+			expires = state.Expires
+		}
+	}
+	if !expires.IsZero() && !c.Now.Before(expires) {
+		return deny(RulePermissionExpired)
+	}
+	known := !c.Live.Expires.IsZero() || state.Standing == StandingTemporary
+	if known && c.Rules.Permission < Week && !c.Now.Before(since.Add(c.Rules.Permission)) {
+		if !c.overruled {
+			return deny(RulePermissionExpired)
+		}
+		d := allow()
+		d.Override = true
+		return d
+	}
+	return allow()
+}
+
+var standingRules = map[Standing]string{
+	StandingRequested:      RulePermissionRequested,
+	StandingRequestExpired: RulePermissionRequestExpired,
+	StandingDeclined:       RulePermissionDeclined,
+	StandingExpired:        RulePermissionExpired,
+	StandingRevoked:        RulePermissionRevoked,
+	StandingUnanswered:     RulePermissionUnanswered,
+}
+
+// standing words Meta's no by what the events know about it.
+func (c *inquiry) standing(p PermissionState) Decision {
+	rule, ok := standingRules[p.Standing]
+	if !ok {
+		rule = RulePermissionNone
+	}
+	return deny(rule)
+}
+
+func (c *inquiry) streak() Decision {
+	n, limit := c.Pair.Streak(), c.Rules.Unanswered
+	d := allow()
+	if n >= limit && c.overruled {
+		limit, d.Override = metaUnanswered(c.Rules.Test), true
+	}
+	p := params{"count": strconv.Itoa(n)}
+	if n >= limit {
+		d = deny(RuleUnanswered)
+		d.Params = p
+		return d
+	}
+	if n >= c.Rules.Warn && n > 0 {
+		d.Warning, d.Key, d.Params = true, RuleAllowed+".warning", p
+	}
+	return d
+}
+
+// limit turns two verdicts into a decision.
+func (c *inquiry) limit(rule string, of verdictOf) Decision {
+	v, used := lifted(c.Now, of.profile, of.meta, c.override, c.overruled)
+	if v.denied {
+		window := "24h"
+		if v.full.Window == Week {
+			window = "7d"
+		}
+		p := params{"max": strconv.Itoa(v.full.Max), "window": window}
+		if v.full.Max == 0 {
+			p = nil
+		}
+		return denyUntil(rule, v.free, p)
+	}
+	d := allow()
+	d.Override = used
+	return d
+}
+
+func (c *inquiry) attempts() Decision { return c.limit(RuleAttempts, c.attemptsV) }
+func (c *inquiry) calls() Decision    { return c.limit(RuleCallLimit, c.callsV) }
+
+// askable says whether a permission request makes sense: not when Meta would refuse it.
+func (c *inquiry) askable() Decision {
+	switch {
+	case !c.fresh(), c.Live.Permission == PermissionUnknown, c.Live.Permission == "":
+		return deny(RulePermissionUnknown)
+	case c.Live.Permission == PermissionPermanent:
+		return deny(RulePermissionPermanent)
+	}
+	return allow()
+}
+
+func (c *inquiry) requests() Decision {
+	d := c.limit(RuleRequests, c.requestsV)
+	if open, _ := c.Pair.Window(c.Now); d.Allowed && !open {
+		d.Template, d.Key = true, RuleAllowed+".template"
+	}
+	return d
+}
+
+// liveRequests and liveCalls are what Meta's own answer says of its limits; an answer that is not fresh says nothing here,
+// the permission is denied for it.
+func (c *inquiry) liveRequests() verdict {
+	if !c.fresh() {
+		return verdict{}
+	}
+	return liveVerdict(c.Now, c.Live.CanRequest, c.Live.NextRequest, c.Live.RequestDay, c.Live.RequestWeek)
+}
+
+func (c *inquiry) liveCalls() verdict {
+	if !c.fresh() {
+		return verdict{}
+	}
+	return liveVerdict(c.Now, c.Live.CanStart, c.Live.NextStart, c.Live.StartDay, nil)
+}
+
+func liveVerdict(now time.Time, can bool, next time.Time, day, week *Quota) verdict {
+	v := verdict{denied: !can, free: next}
+	for i, q := range []*Quota{day, week} {
+		if q != nil && q.Used >= q.Max {
+			v.denied = true
+			v.full = Counter{Scope: scopeMeta, Window: []time.Duration{Day, Week}[i], Used: q.Used, Max: q.Max}
+		}
+	}
+	if !v.denied || !next.IsZero() && !now.Before(next) {
+		return verdict{}
+	}
+	return v
+}
+
+func (c *inquiry) concurrency() Decision {
+	if c.Line.MaxCalls > 0 && c.Line.Calls >= c.Line.MaxCalls {
+		d := deny(RuleConcurrency)
+		d.Params = params{"max": strconv.Itoa(c.Line.MaxCalls)}
+		return d
+	}
+	return allow()
+}
+
+func (c *inquiry) window() Decision {
+	if open, _ := c.Pair.Window(c.Now); !open {
+		return deny(RuleWindow)
+	}
+	return allow()
+}
+
+// counters are the limits that bear on the action, with Meta's own where it gave them.
+func (c *inquiry) counters(a Action) []Counter {
+	var out []Counter
+	quota := func(name string, w time.Duration, q *Quota) {
+		if q != nil {
+			out = append(out, Counter{Name: name, Scope: scopeMeta, Window: w, Used: q.Used, Max: q.Max})
+		}
+	}
+	for _, g := range c.all {
+		if (g.Name == "requests") == (a == ActionAsk) && (a == ActionAsk || a == ActionCall) {
+			out = append(out, g.Counter)
+		}
+	}
+	switch a {
+	case ActionAsk:
+		if c.Live != nil {
+			quota("requests", Day, c.Live.RequestDay)
+			quota("requests", Week, c.Live.RequestWeek)
+		}
+	case ActionCall:
+		if c.Live != nil {
+			quota("connected", Day, c.Live.StartDay)
+		}
+		out = append(out, Counter{Name: "unanswered", Scope: scopeLine, Used: c.Pair.Streak(), Max: c.Rules.Unanswered})
+	}
+	if (a == ActionCall || a == ActionRing) && c.Line.MaxCalls > 0 {
+		out = append(out, Counter{Name: "concurrency", Scope: scopeLine, Used: c.Line.Calls, Max: c.Line.MaxCalls})
+	}
+	return out
+}
+
+// possible is what can be done besides, or instead of, what was asked about.
+func (c *inquiry) possible(d Decision) []Action {
+	var out []Action
+	for _, a := range [...]Action{ActionCall, ActionAsk, ActionButton, ActionMessage} {
+		if a != c.Action && c.decide(a).Allowed {
+			out = append(out, a)
+		}
+	}
+	if d.Allowed || d.Rule == RuleBlocked || d.Rule == RuleLineOff || d.Rule == RuleAction {
+		return out
+	}
+	// Worth waiting for what the customer, the clock or the line may yet change.
+	switch d.Rule {
+	case RuleNotAllowed, RuleRestricted, RuleWindow, RulePermissionPermanent:
+	default:
+		if c.Action == ActionCall {
+			out = append(out, ActionRingWhenAllowed)
+		}
+	}
+	return append(out, ActionCallback)
+}

@@ -32,7 +32,11 @@ func (t *tx) mergePolicy(from, into string, seq uint64) error {
 		if err != nil {
 			return err
 		}
-		v = policyView{Version: seq, State: policy.Merge(v.State, old.State), full: policy.Merge(v.full, old.full)}
+		if v.full != nil || old.full != nil {
+			full := policy.Merge(v.state(), old.state())
+			v.full = &full
+		}
+		v.Version, v.State = seq, policy.Merge(v.State, old.State)
 		if err := t.keepPolicy(m[1], into, v); err != nil {
 			return err
 		}

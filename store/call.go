@@ -93,8 +93,10 @@ func (s *Store) Record(ctx context.Context, f bridge.Fact) error {
 		return fmt.Errorf("record %s: %w", f.Kind, err)
 	}
 	_, err = s.submit(ctx, classCall, func(t *tx) error {
-		_, err := t.append(fact)
-		return err
+		if _, err := t.append(fact); err != nil {
+			return err
+		}
+		return t.countCall(f)
 	})
 	if err != nil {
 		return fmt.Errorf("record %s of call %s: %w", f.Kind, f.CDR.ID, err)

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -11,9 +12,10 @@ const factDecided = "call.decided"
 // maxDecision bounds one decision's data.
 const maxDecision = 64 << 10
 
-// RecordDecision keeps what was decided about a call and the facts it rested on, as JSON with nothing personal in it, so
-// that it can be told later from the ledger alone. Line and customer may be empty when the call never got so far. While
-// the disk refuses writes it waits in memory, as the call's facts do.
+// RecordDecision keeps what was decided about a call and what it rested on, as JSON, so that it can be told and made again
+// later from the ledger alone. Members named "reason" are people's words about people: they are sealed, and an erasure
+// leaves null in their place. Nothing else personal may be in data. Line and customer may be empty when the call never got
+// so far. While the disk refuses writes it waits in memory, as the call's facts do.
 func (s *Store) RecordDecision(ctx context.Context, call, line, customer string, data []byte) error {
 	err := checkDecision(call, line, customer, data)
 	if err == nil {
@@ -26,9 +28,6 @@ func checkDecision(call, line, customer string, data []byte) error {
 	if err := checkID("call", call); err != nil {
 		return err
 	}
-	if !json.Valid(data) {
-		return fmt.Errorf("%w: decision is not JSON", ErrInvalid)
-	}
 	if len(data) > maxDecision {
 		return fmt.Errorf("%w: decision of %d bytes, at most %d", ErrTooLarge, len(data), maxDecision)
 	}
@@ -39,12 +38,20 @@ func checkDecision(call, line, customer string, data []byte) error {
 }
 
 func (t *tx) recordDecision(call, line, customer string, data []byte) error {
-	f := Fact{Kind: factDecided, At: t.s.cfg.Clock(), Subjects: []string{"call:" + call}, Version: 1, Data: data}
+	bare, err := withoutReasons(data)
+	if err != nil {
+		return err
+	}
+	f := Fact{Kind: factDecided, At: t.s.cfg.Clock(), Subjects: []string{"call:" + call}, Customer: "call:" + call, Version: 1, Data: bare}
+	if !bytes.Equal(bare, data) {
+		f.Personal = data
+	}
 	if customer != "" {
 		who, err := t.current(customer)
 		if err != nil {
 			return err
 		}
+		f.Customer = who
 		f.Subjects = append(f.Subjects, "customer:"+who)
 		if line != "" {
 			f.Subjects = append(f.Subjects, pairSubject(line, who))
@@ -53,8 +60,40 @@ func (t *tx) recordDecision(call, line, customer string, data []byte) error {
 	if err := f.check(); err != nil {
 		return err
 	}
-	_, err := t.append(f)
+	_, err = t.append(f)
 	return err
+}
+
+// withoutReasons replaces every member named "reason" by null. What has none comes back as it is.
+func withoutReasons(data []byte) ([]byte, error) {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber() // numbers stay as they are written
+	var v any
+	if err := d.Decode(&v); err != nil || d.More() {
+		return nil, fmt.Errorf("%w: decision is not JSON: %v", ErrInvalid, err)
+	}
+	if !dropReasons(v) {
+		return data, nil
+	}
+	return json.Marshal(v)
+}
+
+func dropReasons(v any) (did bool) {
+	switch v := v.(type) {
+	case map[string]any:
+		for name, member := range v {
+			if name == "reason" && member != nil && member != "" {
+				v[name], did = nil, true
+			} else {
+				did = dropReasons(member) || did
+			}
+		}
+	case []any:
+		for _, member := range v {
+			did = dropReasons(member) || did
+		}
+	}
+	return did
 }
 
 // applyDecision remembers where the call's newest decision is.
@@ -73,7 +112,9 @@ func (s *Store) Decision(ctx context.Context, call string) (data []byte, err err
 			return err
 		}
 		f, err := t.fact(asU64(seq))
-		data = f.Data
+		if data = f.Data; f.Personal != nil {
+			data = f.Personal
+		}
 		return err
 	})
 	return data, wrap(err, "decision of call "+call)

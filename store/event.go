@@ -23,7 +23,10 @@ func isPolicy(kind string) bool {
 	return ok
 }
 
-// policyFact is the open payload of a policy event. Meta's IDs in it are masked, the reason is left out.
+// withheld stands where a reason was given: that there was one counts (an override without one is none).
+const withheld = "~"
+
+// policyFact is the open payload of a policy event. Meta's IDs in it are masked, the reason is withheld.
 type policyFact struct {
 	Line  string       `json:"l"`
 	Event policy.Event `json:"e"`
@@ -68,7 +71,10 @@ func eventName(line, customer string, e policy.Event) string {
 
 func (t *tx) policyFact(line, customer string, e policy.Event) (Fact, error) {
 	p := policyPersonal{Wamid: e.Wamid, Context: e.Context, Reason: e.Reason}
-	e.Wamid, e.Context, e.Reason = t.mask(e.Wamid), t.mask(e.Context), ""
+	e.Wamid, e.Context = t.mask(e.Wamid), t.mask(e.Context)
+	if e.Reason != "" {
+		e.Reason = withheld
+	}
 	data, err := json.Marshal(policyFact{Line: line, Event: e})
 	if err != nil {
 		return Fact{}, fmt.Errorf("encode event: %w", err)

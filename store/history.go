@@ -44,7 +44,7 @@ type PolicyEvent struct {
 	policy.Event
 }
 
-// event restores a policy event from its fact. Meta's IDs stay masked and the reason is empty after an erasure.
+// event restores a policy event from its fact. After an erasure Meta's IDs stay masked and a reason withheld ("~").
 func (f Fact) event() (PolicyEvent, error) {
 	p, own, err := f.policy()
 	if err != nil {

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,9 +14,16 @@ import (
 type policyView struct {
 	Version uint64       `json:"v"`
 	State   policy.State `json:"s"` // stored open: without reasons
-	// full has the reasons that people gave for a block or an override. It is sealed, and stored only where it differs;
-	// after an erasure it is State.
-	full policy.State
+	// full has the reasons that people gave for a block or an override. It is sealed; nil: there never was one, or it was
+	// erased, and State is all.
+	full *policy.State
+}
+
+func (v policyView) state() policy.State {
+	if v.full != nil {
+		return *v.full
+	}
+	return v.State
 }
 
 func pairSubject(line, customer string) string { return "line:" + line + "/customer:" + customer }
@@ -61,7 +67,7 @@ func (s *Store) PolicyState(ctx context.Context, line, customer string) (pair, g
 			return err
 		}
 		p, g, err := t.policyState(line, who)
-		pair, global, version = p.full, g.full, g.Version
+		pair, global, version = p.state(), g.state(), g.Version
 		return err
 	})
 	if err != nil {
@@ -85,8 +91,7 @@ func (t *tx) policyView(k []byte) (v policyView, err error) {
 	if err == nil {
 		err = json.Unmarshal(open, &v)
 	}
-	if v.full = v.State; err == nil && personal != nil {
-		v.full = policy.State{}
+	if err == nil && personal != nil {
 		err = json.Unmarshal(personal, &v.full)
 	}
 	if err != nil {
@@ -100,16 +105,11 @@ func (t *tx) keepPolicy(k []byte, customer string, v policyView) error {
 	if err != nil {
 		return fmt.Errorf("encode policy state: %w", err)
 	}
-	bare, err := json.Marshal(v.State)
-	if err != nil {
-		return fmt.Errorf("encode policy state: %w", err)
-	}
-	full, err := json.Marshal(v.full)
-	if err != nil {
-		return fmt.Errorf("encode policy state: %w", err)
-	}
-	if bytes.Equal(bare, full) {
-		full = nil
+	var full []byte
+	if v.full != nil {
+		if full, err = json.Marshal(v.full); err != nil {
+			return fmt.Errorf("encode policy state: %w", err)
+		}
 	}
 	return t.put(k, customer, open, full)
 }
@@ -148,19 +148,29 @@ func (t *tx) applyPolicy(f Fact) error {
 	if err != nil {
 		return err
 	}
-	full := p.Event
-	full.Reason = own.Reason
 	for _, k := range [][]byte{pairKey(p.Line, f.Customer), key(tabGlobal, f.Customer)} {
 		v, err := t.policyView(k)
 		if err != nil {
 			return err
 		}
-		v = policyView{Version: f.Seq, State: v.State.Apply(p.Event), full: v.full.Apply(full)}
-		if err := t.keepPolicy(k, f.Customer, v); err != nil {
+		if err := t.keepPolicy(k, f.Customer, v.apply(p.Event, own.Reason, f.Seq)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (v policyView) apply(e policy.Event, reason string, seq uint64) policyView {
+	if v.full != nil || reason != "" {
+		told := e
+		if reason != "" {
+			told.Reason = reason
+		}
+		full := v.state().Apply(told)
+		v.full = &full
+	}
+	v.Version, v.State = seq, v.State.Apply(e)
+	return v
 }
 
 func checkPair(line, customer string) error {

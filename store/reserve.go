@@ -40,7 +40,7 @@ func (s *Store) Reserve(ctx context.Context, line, customer string, decide func(
 			return err
 		}
 		got = Reservation{Version: global.Version}
-		got.Event, got.Reserved = decide(pair.full, global.full)
+		got.Event, got.Reserved = decide(pair.state(), global.state())
 		if !got.Reserved {
 			return nil
 		}
