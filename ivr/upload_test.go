@@ -6,7 +6,8 @@ import (
 	"encoding/binary"
 	"errors"
 	"log/slog"
-	"os/exec"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -183,7 +184,7 @@ func TestCacheIsBounded(t *testing.T) {
 	}
 }
 
-// voice is a Synthesizer whose answers are the test's.
+// synthFn is a Synthesizer whose answers are the test's.
 type synthFn func(ctx context.Context, lang, text string) ([]int16, error)
 
 func (f synthFn) Speak(ctx context.Context, lang, text string) ([]int16, error) {
@@ -275,15 +276,20 @@ func TestEspeakSpeaksAName(t *testing.T) {
 }
 
 func TestEspeakThatHangsOrRunsOnIsEnded(t *testing.T) {
-	for _, program := range []string{"sleep", "yes"} {
-		path, err := exec.LookPath(program)
-		if err != nil {
-			t.Skip(err)
+	for name, script := range map[string]string{
+		"hangs":    "exec sleep 60",
+		"runs on":  "exec cat /dev/zero",
+		"fails":    "exit 3",
+		"is quiet": "exit 0",
+		"rubbish":  "echo this is no WAV file",
+	} {
+		path := filepath.Join(t.TempDir(), "espeak")
+		if err := os.WriteFile(path, []byte("#!/bin/sh\n"+script+"\n"), 0o700); err != nil {
+			t.Fatal(err)
 		}
-		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-		// The options are nonsense to both: sleep fails at once, yes prints them until it is stopped.
+		ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 		if pcm, err := (&Espeak{path: path, busy: make(chan struct{}, 1)}).Speak(ctx, "en", "Siti"); err == nil {
-			t.Errorf("%s: %d samples", program, len(pcm))
+			t.Errorf("a program that %s: %d samples", name, len(pcm))
 		}
 		cancel()
 	}
