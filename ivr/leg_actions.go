@@ -1,6 +1,7 @@
 package ivr
 
 import (
+	"context"
 	"time"
 
 	"deskbridge/bridge"
@@ -61,7 +62,8 @@ func (l *leg) queue(s Speech) {
 func (l *leg) carryOut(c Choice) {
 	l.deed++
 	deed := l.deed
-	l.m.act(l.log, c.Do, func(o Outcome) {
+	do := func(ctx context.Context) Outcome { return c.Do(ctx, l.inv) }
+	l.m.act(l.log, do, func(o Outcome) {
 		select {
 		case l.outcomes <- outcome{deed: deed, Outcome: o}:
 		default: // the leg is long gone
