@@ -52,6 +52,7 @@ type browserEvent struct {
 	Number  string `json:"number,omitempty"`
 	Message string `json:"message,omitempty"`
 	Text    string `json:"text,omitempty"`
+	Button  string `json:"button,omitempty"` // the label of a call button
 	End     *End   `json:"end,omitempty"`
 }
 
@@ -178,21 +179,14 @@ func (b *browser) push(e browserEvent) {
 	}
 }
 
-// onMessage shows a message of the company on the page.
-func (b *browser) onMessage(n *number, id string, msg *messageBody) {
-	e := browserEvent{Type: "message", Message: id, Number: n.PhoneNumberID, Name: n.Name}
-	switch {
-	case isPermissionRequest(msg):
+// onMessage shows a message on the page.
+func (b *browser) onMessage(n *number, g *Message) {
+	e := browserEvent{Type: "message", Message: g.ID, Number: n.PhoneNumberID, Name: n.Name, Text: g.wording()}
+	if g.AsksPermission {
 		e.Type = "permission_request"
-		if msg.Interactive != nil && msg.Interactive.Body != nil {
-			e.Text = msg.Interactive.Body.Text
-		}
-	case msg.Text != nil:
-		e.Text = msg.Text.Body
-	case msg.Interactive != nil && msg.Interactive.Body != nil:
-		e.Text = msg.Interactive.Body.Text
-	default:
-		e.Text = "(" + msg.Type + ")"
+	}
+	if i := g.callButton(); i >= 0 {
+		e.Button = g.Buttons[i]
 	}
 	b.push(e)
 }

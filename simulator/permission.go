@@ -42,7 +42,9 @@ type permission struct {
 	limits     limits
 	kind       PermissionKind
 	expires    time.Time   // temporary only
+	grantedBy  string      // the request that gave it; empty: something else did
 	requests   []time.Time // sent since the last connected call
+	asks       []ask       // what the customer has on the phone, oldest first
 	connected  []time.Time // outbound calls picked up
 	unanswered int         // in a row
 	window     time.Time   // the 24 h customer service window is open until
@@ -60,10 +62,14 @@ func (p *permission) status(now time.Time) (PermissionKind, time.Time) {
 }
 
 func (p *permission) grantTemporary(now time.Time) {
-	p.kind, p.expires = PermissionTemporary, now.Add(temporaryFor)
+	p.kind, p.expires, p.grantedBy = PermissionTemporary, now.Add(temporaryFor), ""
 }
-func (p *permission) grantPermanent() { p.kind, p.expires = PermissionPermanent, time.Time{} }
-func (p *permission) revoke()         { p.kind, p.expires = PermissionNone, time.Time{} }
+
+func (p *permission) grantPermanent() {
+	p.kind, p.expires, p.grantedBy = PermissionPermanent, time.Time{}, ""
+}
+
+func (p *permission) revoke() { p.kind, p.expires, p.grantedBy = PermissionNone, time.Time{}, "" }
 
 // within counts the times of the last d and returns when the oldest of them leaves the window.
 func within(times []time.Time, d time.Duration, now time.Time) (count int, free time.Time) {
@@ -114,18 +120,6 @@ func exhausted(ls []limit) (time.Time, bool) {
 		}
 	}
 	return next, !next.IsZero()
-}
-
-// request counts a permission request, or refuses it.
-func (p *permission) request(now time.Time) *graphError {
-	if kind, _ := p.status(now); kind == PermissionPermanent {
-		return refuse(138017, "The recipient has already given permanent permission")
-	}
-	if next, full := exhausted(p.requestLimits(now)); full {
-		return refuse(138009, "Limit of call permission requests reached, next request possible at %s", next.UTC().Format(time.RFC3339))
-	}
-	p.requests = append(p.requests, now)
-	return nil
 }
 
 // start says whether an outbound call may start.

@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -61,7 +62,8 @@ type update struct {
 	event   string
 	wacid   string
 	value   obj
-	account bool // account-level: no metadata, entry has a time
+	account bool   // account-level: no metadata, entry has a time
+	entry   string // entry.id of an account-level field; "0" when empty, as in the samples of §14
 	// sent is closed after the first attempt, when somebody waits for it.
 	sent chan struct{}
 }
@@ -234,7 +236,7 @@ func (m *Meta) envelope(n *number, us []update, d Delivery) ([]byte, error) {
 			value[k] = v
 		}
 		if u.account {
-			entry["id"], entry["time"] = "0", m.clock.Now().Unix()
+			entry["id"], entry["time"] = cmp.Or(u.entry, "0"), m.clock.Now().Unix()
 		} else {
 			value["messaging_product"] = "whatsapp"
 			value["metadata"] = obj{"display_phone_number": n.DisplayNumber, "phone_number_id": n.PhoneNumberID}
