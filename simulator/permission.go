@@ -220,7 +220,7 @@ func (p *permission) json(now time.Time, n *number) obj {
 	req, call := p.requestLimits(now), p.callLimits(now)
 	_, reqFull := exhausted(req)
 	_, callFull := exhausted(call)
-	free := !n.restricted(RestrictBusinessCalls, now) && n.callingEnabled()
+	free := !n.restricted(RestrictBusinessCalls, now) && n.callingEnabled() && !n.OutboundBarred
 	return obj{"messaging_product": "whatsapp", "permission": perm, "actions": []any{
 		obj{"action_name": "send_call_permission_request", "can_perform_action": !reqFull && kind != PermissionPermanent && free, "limits": limitsJSON(req)},
 		obj{"action_name": "start_call", "can_perform_action": !callFull && kind != PermissionNone && free, "limits": limitsJSON(call)},

@@ -55,6 +55,9 @@ func (m *Meta) review(t *Template, event, reason string) {
 		m.templates = slices.DeleteFunc(m.templates, func(o *Template) bool { return o == t })
 	}
 	value := templateUpdate(t, event, reason)
+	if m.delivery.HyphenLanguage {
+		value["message_template_language"] = strings.ReplaceAll(t.Language, "_", "-")
+	}
 	n := m.numberOfWABA(t.WABA)
 	m.mu.Unlock()
 	if n == nil {

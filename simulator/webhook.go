@@ -31,6 +31,7 @@ type Delivery struct {
 	UnknownFields  bool          // keys nobody has heard of
 	UnknownEvents  bool          // events and fields nobody has heard of, before each update
 	NoContacts     bool          // contacts missing
+	HyphenLanguage bool          // template languages as en-US
 	NoDirection    bool          // direction missing
 	WrongSignature bool          // signed with another secret; not retried
 	NoSignature    bool
