@@ -82,7 +82,7 @@ func (m *Meta) addBrowser(name, phone string, permission PermissionKind) (*brows
 	} else {
 		cfg.BSUID = "ID.91" + phone
 	}
-	c := &Customer{m: m, cfg: cfg, calls: make(chan *CustomerCall, 1)}
+	c := &Customer{m: m, cfg: cfg, calls: make(chan *CustomerCall, 1), since: m.clock.Now()}
 	c.device = func(cl *call) endpoint { return b.incoming(cl) }
 	c.onMessage = b.onMessage
 	b.cust = c

@@ -80,6 +80,7 @@ func (c *Customer) name() string {
 type Customer struct {
 	m     *Meta
 	calls chan *CustomerCall
+	since time.Time // simulated
 	// onMessage tells a browser of a message; nil for others.
 	onMessage func(n *number, g *Message)
 	// device makes the end of an outbound call: simulated media or a browser.
@@ -99,7 +100,7 @@ func (m *Meta) Customer(cfg CustomerConfig) (*Customer, error) {
 	if cfg.BSUID == "" {
 		cfg.BSUID = "ID.90" + cfg.Phone
 	}
-	c := &Customer{m: m, cfg: cfg, calls: make(chan *CustomerCall, 64)}
+	c := &Customer{m: m, cfg: cfg, calls: make(chan *CustomerCall, 64), since: m.clock.Now()}
 	c.device = func(cl *call) endpoint { return newCustomerCall(c, cl, c.config().Behaviour) }
 	if err := m.addCustomer(c); err != nil {
 		return nil, err

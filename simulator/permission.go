@@ -165,21 +165,21 @@ func (p *permission) miss(now time.Time) streak {
 	return streakNothing
 }
 
-// permissionOf returns the pair's model. m.mu is held.
+// permissionOf returns the pair's model; what the customer's configuration gives counts from the customer's beginning. m.mu is
+// held.
 func (m *Meta) permissionOf(n *number, c *Customer) *permission {
 	key := pairKey{n.PhoneNumberID, c.config().BSUID}
 	p := m.permissions[key]
 	if p == nil {
 		p = &permission{limits: limitsOf(n.Test), kind: PermissionNone}
-		now := m.clock.Now()
 		switch c.config().Permission {
 		case PermissionTemporary:
-			p.grantTemporary(now)
+			p.grantTemporary(c.since)
 		case PermissionPermanent:
 			p.grantPermanent()
 		}
 		if !c.config().WindowClosed {
-			p.window = now.Add(day)
+			p.window = c.since.Add(day)
 		}
 		m.permissions[key] = p
 	}
