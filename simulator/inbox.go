@@ -64,10 +64,10 @@ func (g *Message) callTTL(minutes *int, now time.Time) {
 // shown is what the customer sees of a message that is not a template.
 func (b *messageBody) shown(now time.Time) *Message {
 	g := &Message{Type: b.Type}
-	switch {
-	case b.Type == "text":
+	switch b.Type {
+	case "text":
 		g.Text = b.Text.Body
-	case b.Type == "interactive":
+	case "interactive":
 		i := b.Interactive
 		if i.Body != nil {
 			g.Text = i.Body.Text
