@@ -19,7 +19,7 @@ type memFile struct{ bytes.Buffer }
 func (*memFile) Sync() error  { return nil }
 func (*memFile) Close() error { return nil }
 
-var testInfo = Info{Call: "call-1", Line: "main", Team: "sales", Agent: "201", Customer: "c77"}
+var testInfo = Info{Call: "call-1", Line: "main-line", Team: "sales-team", Agent: "extension-201", Customer: "customer-77"}
 
 // testPacket is the i-th packet of the test recordings: 20 ms of each side in turn.
 func testPacket(i int) Packet {

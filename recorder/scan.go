@@ -27,7 +27,7 @@ type scanner struct {
 }
 
 func newScanner(r io.ReaderAt, size, from int64) *scanner {
-	return &scanner{r: r, size: size, buf: make([]byte, scanBuffer), pos: from, base: from, skipped: -1}
+	return &scanner{r: r, size: size, buf: make([]byte, min(scanBuffer, max(size-from, 0))), pos: from, base: from, skipped: -1}
 }
 
 func (s *scanner) seek(to int64) { s.pos, s.skipped = to, -1 }
