@@ -4,7 +4,7 @@ package recorder
 const (
 	ticksPerSecond = 48000
 	slotTicks      = 960 // 20 ms: the grid on which both sides lie
-	ms             = ticksPerSecond / 1000
+	ticksPerMS     = ticksPerSecond / 1000
 )
 
 const (

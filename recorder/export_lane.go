@@ -14,7 +14,7 @@ const (
 	// maxWaiting bounds the packets of the window: 2 s of 2.5 ms packets.
 	maxWaiting = 1024
 	// lasting is the least change of delay that, after a pause as long, is a stop of the sender's timestamps and not jitter.
-	lasting = 60 * ms
+	lasting = 60 * ticksPerMS
 )
 
 // waiting is a packet in the window.

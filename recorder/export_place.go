@@ -6,12 +6,12 @@ import "deskbridge/media"
 // slot. Both sides start within half a slot of the truth. What is heard is where they lie to each other, so that is held
 // tighter; a quiet frame, whose loss nobody hears, is used early.
 const (
-	ownBound       = 15 * ms
-	ownQuiet       = 12 * ms
-	otherBound     = 14 * ms
-	otherQuiet     = 11 * ms
-	slipEvery      = 50       // slots between two frames left out, so that a delay that shrank costs no syllable
-	hopelesslyLate = 500 * ms // beyond this every frame is left out
+	ownBound       = 15 * ticksPerMS
+	ownQuiet       = 12 * ticksPerMS
+	otherBound     = 14 * ticksPerMS
+	otherQuiet     = 11 * ticksPerMS
+	slipEvery      = 50               // slots between two frames left out, so that a delay that shrank costs no syllable
+	hopelesslyLate = 500 * ticksPerMS // beyond this every frame is left out
 )
 
 // placer lays frames on the grid: origin + n·20 ms.

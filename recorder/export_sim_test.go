@@ -127,7 +127,7 @@ func (k talker) encoder(t testing.TB) func(at, dur float64) []byte {
 }
 
 // record puts the talkers' packets in the order of their arrival.
-func record(t testing.TB, length time.Duration, talkers ...talker) []Packet {
+func simulate(t testing.TB, length time.Duration, talkers ...talker) []Packet {
 	t.Helper()
 	var all []Packet
 	for _, k := range talkers {
@@ -137,14 +137,14 @@ func record(t testing.TB, length time.Duration, talkers ...talker) []Packet {
 	return all
 }
 
-// tape is a Source of packets in memory, without cipher or disk.
-type tape struct {
+// script is a Source of packets in memory, without cipher or disk.
+type script struct {
 	packets []Packet
 	next    int
 	opened  *int
 }
 
-func (s *tape) Next(p *Packet) error {
+func (s *script) Next(p *Packet) error {
 	if s.next == len(s.packets) {
 		return io.EOF
 	}
@@ -154,7 +154,7 @@ func (s *tape) Next(p *Packet) error {
 }
 
 func opened(packets []Packet) Opener {
-	return func() (Source, error) { return &tape{packets: packets}, nil }
+	return func() (Source, error) { return &script{packets: packets}, nil }
 }
 
 // export returns the whole file.

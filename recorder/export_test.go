@@ -19,7 +19,7 @@ func wantTone(t *testing.T, what string, pcm []int16, rate int, freq float64) {
 }
 
 func TestStereoExportHasEachSideInItsChannel(t *testing.T) {
-	packets := record(t, 10*time.Second,
+	packets := simulate(t, 10*time.Second,
 		talker{side: Customer, codec: media.Opus, ptime: 20 * millisecond, say: tone(440)},
 		talker{side: Agent, codec: media.Opus, ptime: 20 * millisecond, begin: 3 * millisecond, say: tone(1000)})
 	e, b := export(t, packets, ExportOptions{})
