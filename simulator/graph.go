@@ -115,7 +115,7 @@ func (m *Meta) serveGraph(w http.ResponseWriter, r *http.Request) {
 
 // tell copies what is known of the request into its record.
 func (q *graphRequest) tell(r *Request) {
-	r.Action, r.Kind, r.Wacid, r.Customer = q.action, q.kind, q.wacid, q.customer
+	r.Action, r.Kind, r.Wacid, r.Customer = cut(q.action, 100), cut(q.kind, 100), cut(q.wacid, maxOpaque), cut(q.customer, 150)
 	r.AsksPermission, r.Template, r.MessageID = q.asksPermission, q.template, q.messageID
 	if q.num != nil {
 		r.PhoneNumberID = q.num.PhoneNumberID
@@ -191,12 +191,12 @@ func (m *Meta) route(q *graphRequest) (endpointFunc, *graphError) {
 	token := bearer(q.Request)
 	serve, action, scope := m.endpoint(q.Method, id, edge)
 	q.action = action
-	m.describe(q)
 	m.mu.Lock()
 	num := m.numberAt(id, token)
 	gerr := m.checkToken(q, token, num, scope)
 	m.mu.Unlock()
 	q.num = num
+	m.describe(q)
 	switch {
 	case gerr != nil:
 		return nil, gerr

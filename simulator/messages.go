@@ -24,7 +24,7 @@ func (m *Meta) serveMessages(q *graphRequest) (answer, *graphError) {
 	}
 	id, now := m.newID("wamid.SIM"), m.clock.Now()
 	m.mu.Lock()
-	shown, e := m.showMessage(q, &b, now)
+	shown, e := m.showMessage(q.num, &b, now)
 	var c *Customer
 	if e == nil {
 		shown.ID, shown.PhoneNumberID, shown.At = id, q.num.PhoneNumberID, now
@@ -58,20 +58,15 @@ func (m *Meta) serveMessages(q *graphRequest) (answer, *graphError) {
 func refuseIf(bad bool, detail string) *graphError { return refuseUnless(!bad, detail) }
 
 // showMessage makes what the customer would see. m.mu is held.
-func (m *Meta) showMessage(q *graphRequest, b *messageBody, now time.Time) (*Message, *graphError) {
+func (m *Meta) showMessage(n *number, b *messageBody, now time.Time) (*Message, *graphError) {
 	shown := b.shown(now)
 	if b.Type == "template" {
-		q.template = b.Template.Name
-		if t := m.template(q.num.WABA, b.Template.Name, b.Template.Language.Code); t != nil {
-			q.asksPermission = t.parts.asksPermission // of the refused ones too
-		}
 		var e *graphError
-		if shown, e = m.resolve(q.num.WABA, b.Template, now); e != nil {
+		if shown, e = m.resolve(n.WABA, b.Template, now); e != nil {
 			return nil, e
 		}
 	}
-	q.asksPermission = shown.AsksPermission
-	if shown.Type == "call_button" && !q.num.callingEnabled() {
+	if shown.Type == "call_button" && !n.callingEnabled() {
 		return nil, refuse(131009, "voice_call is not supported for this sender")
 	}
 	return shown, nil

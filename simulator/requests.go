@@ -85,7 +85,11 @@ func (m *Meta) describe(q *graphRequest) {
 		q.action, q.wacid = peekCall(q.body)
 		q.kind = "call:" + q.action
 	case "messages":
-		q.kind = "message:" + peekMessage(q.body)
+		kind := peekMessage(q.body)
+		q.kind, q.asksPermission = "message:"+kind, kind == "permission_request"
+		if kind == "template" {
+			m.describeTemplate(q)
+		}
 	case "call_permissions":
 		b.To, b.Recipient = q.URL.Query().Get("user_wa_id"), q.URL.Query().Get("recipient")
 	}
@@ -104,6 +108,20 @@ func (m *Meta) describe(q *graphRequest) {
 	if c := m.calls[q.wacid]; c != nil {
 		q.customer = c.cust.name()
 	}
+}
+
+func (m *Meta) describeTemplate(q *graphRequest) {
+	var b struct {
+		Template templateSend `json:"template"`
+	}
+	if json.Unmarshal(q.body, &b) != nil || q.num == nil {
+		return
+	}
+	q.template = cut(b.Template.Name, 512)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	t := m.template(q.num.WABA, b.Template.Name, b.Template.Language.Code)
+	q.asksPermission = t != nil && t.parts.asksPermission
 }
 
 // peekMessage is the kind of a message body, without judging it.

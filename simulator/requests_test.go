@@ -83,7 +83,7 @@ func TestFaultHitsAKind(t *testing.T) {
 		t.Errorf("status %d", status)
 	}
 	r := p.meta.Requests("message:permission_request")
-	if len(r) != 1 || !r[0].Fault || r[0].OK() {
+	if len(r) != 1 || !r[0].Fault || r[0].OK() || !r[0].AsksPermission {
 		t.Errorf("recorded %+v", r)
 	}
 	status, out = p.graph("POST", testPNID+"/messages", permissionRequestBody())
