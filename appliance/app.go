@@ -18,7 +18,9 @@ import (
 
 	"deskbridge/admin"
 	"deskbridge/bridge"
+	"deskbridge/frontdesk"
 	"deskbridge/graph"
+	"deskbridge/ivr"
 	"deskbridge/media"
 	"deskbridge/sip"
 	"deskbridge/store"
@@ -31,6 +33,8 @@ type Options struct {
 	Logger  *slog.Logger
 	// Registry takes every metric; nil makes a new one with the Go and process collectors.
 	Registry *prometheus.Registry
+	// Now is the wall clock of rules, records and the store; nil: time.Now. A simulated Meta brings its own.
+	Now func() time.Time
 }
 
 // App is the whole appliance in one process. New builds and binds everything, Start serves, Stop unwinds.
@@ -44,6 +48,9 @@ type App struct {
 
 	store    *store.Store
 	plan     *dialPlan
+	desk     *frontdesk.Desk
+	menus    *ivr.Menus
+	prompts  *ivr.Library
 	exchange *bridge.Exchange
 	hub      *whatsapp.Hub
 	webhook  *whatsapp.Webhook
@@ -83,6 +90,9 @@ func New(cfg *Config, opt Options) (*App, error) {
 	if opt.Logger == nil {
 		opt.Logger = slog.New(slog.DiscardHandler)
 	}
+	if opt.Now == nil {
+		opt.Now = time.Now
+	}
 	a := &App{cfg: cfg, opt: opt, log: opt.Logger, registry: opt.Registry, started: time.Now(), levels: make(chan struct{}, 1)}
 	if err := a.build(); err != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -103,7 +113,7 @@ func (a *App) build() error {
 		return fmt.Errorf("appliance key: %w", err)
 	}
 	a.store, err = store.Open(store.Config{
-		Dir: c.DataDir, Key: key, Logger: a.log.With("part", "store"), Registerer: a.registry, OnLevel: a.diskLevel,
+		Dir: c.DataDir, Key: key, Logger: a.log.With("part", "store"), Registerer: a.registry, OnLevel: a.diskLevel, Clock: a.opt.Now,
 	})
 	if err != nil {
 		return err
@@ -122,9 +132,15 @@ func (a *App) build() error {
 	if err != nil {
 		return err
 	}
-	a.plan = &dialPlan{customers: a.store, ringTimeout: c.Calls.RingTimeout, dialTimeout: c.Calls.DialTimeout, now: time.Now}
+	if err := a.buildMenus(); err != nil {
+		return err
+	}
+	a.desk = frontdesk.New(frontdesk.Config{Store: a.store, Phones: agents{a}, Now: a.opt.Now, Logger: a.log.With("part", "frontdesk"), Registerer: a.registry})
+	a.onStop("front desk", a.desk.Stop)
+	a.plan = &dialPlan{customers: a.store, desk: a.desk, menus: a.menus, ringTimeout: c.Calls.RingTimeout, dialTimeout: c.Calls.DialTimeout, now: a.opt.Now, log: a.log}
 	a.exchange = bridge.New(bridge.Config{
-		Router: a.plan, Authorizer: a.plan, Ledger: a.store, Logger: a.log, Registerer: a.registry, MaxCalls: c.Calls.Max, HoldMusic: music,
+		Router: a.plan, Authorizer: a.desk, Ledger: ledger{a}, Logger: a.log, Registerer: a.registry, MaxCalls: c.Calls.Max, HoldMusic: music,
+		Ringback: ringback, Now: a.opt.Now,
 	})
 	a.onStop("calls", func(ctx context.Context) error { a.exchange.Drain(ctx); a.exchange.Close(); return nil })
 
@@ -171,7 +187,7 @@ func (a *App) buildWhatsApp() error {
 	}
 	a.onStop("whatsapp", a.hub.Stop)
 	a.webhook = whatsapp.NewWebhook(whatsapp.WebhookConfig{
-		Inbox: a.store, Directory: directory{a.store}, Switchboard: a.exchange, Hub: a.hub, Logger: log,
+		Inbox: a.store, Directory: directory{a.store}, Switchboard: a.exchange, Hub: a.hub, Logger: log, Listener: ears{a}, Now: a.opt.Now,
 	})
 	return nil
 }
@@ -236,6 +252,7 @@ func (a *App) Start(ctx context.Context) error {
 	if !a.late {
 		a.recoverCalls(ctx)
 	}
+	a.desk.Start()
 	a.webhook.Start(ctx)
 	a.hooks.start()
 	if a.scrape != nil {

@@ -166,7 +166,8 @@ func checkOneOf(v reflect.Value, path string, p *problems) {
 		if f.Type.Kind() == reflect.Struct && f.Type != reflect.TypeFor[Secret]() {
 			checkOneOf(v.Field(i), join(path, key), p)
 		}
-		if list := strings.Fields(f.Tag.Get("oneof")); len(list) > 0 && !slices.Contains(list, v.Field(i).String()) {
+		may := strings.HasSuffix(f.Tag.Get("json"), ",omitempty") && v.Field(i).IsZero() // left out: the default
+		if list := strings.Fields(f.Tag.Get("oneof")); len(list) > 0 && !may && !slices.Contains(list, v.Field(i).String()) {
 			p.add(join(path, key), fmt.Sprintf("%q is not known", v.Field(i).String()), "use "+strings.Join(list, " or "))
 		}
 	}

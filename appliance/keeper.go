@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"deskbridge/bridge"
+	"deskbridge/frontdesk"
 	"deskbridge/graph"
 	"deskbridge/sip"
 	"deskbridge/store"
@@ -138,6 +139,7 @@ type built struct {
 	lines    map[string]callLine
 	list     []*whatsapp.Line
 	clients  []*graph.Client
+	desk     []frontdesk.LineConfig
 }
 
 func (k *keeper) build(s *Settings) (*built, error) {
@@ -149,16 +151,21 @@ func (k *keeper) build(s *Settings) (*built, error) {
 		client := graph.NewClient(graph.ClientConfig{
 			BaseURL: firstOf(l.GraphBaseURL, k.app.cfg.Graph.BaseURL), Version: k.app.cfg.Graph.Version,
 			Token: graph.NewSecret(l.AccessToken.Reveal()), AppSecret: graph.NewSecret(l.AppSecret.Reveal()),
-			Registerer: k.app.registry, Logger: k.app.log.With("part", "graph"),
+			Registerer: k.app.registry, Logger: k.app.log.With("part", "graph"), Now: k.app.opt.Now,
 		})
 		line, err := whatsapp.NewLine(whatsapp.LineConfig{
-			ID: l.ID, PhoneNumberID: l.PhoneNumberID, DisplayNumber: l.DisplayNumber,
+			ID: l.ID, PhoneNumberID: l.PhoneNumberID, Account: l.WABAID, DisplayNumber: l.DisplayNumber,
 			AppSecret: graph.NewSecret(l.AppSecret.Reveal()), VerifyToken: graph.NewSecret(l.VerifyToken.Reveal()),
 			Graph: client, Hub: k.app.hub,
 		})
 		if err != nil {
 			return nil, err
 		}
+		desk, err := s.desk(l, line)
+		if err != nil {
+			return nil, err
+		}
+		b.desk = append(b.desk, desk)
 		b.clients = append(b.clients, client)
 		b.lines[l.ID] = line
 		b.list = append(b.list, line)
@@ -172,6 +179,7 @@ func (k *keeper) swap(b *built) error {
 		return err
 	}
 	k.app.webhook.SetLines(b.list...)
+	k.app.desk.SetLines(b.desk)
 	k.app.plan.plant.Store(k.plant(b.settings, b.lines))
 	for _, c := range k.clients {
 		c.Close() // idle connections only: calls in progress keep their client
@@ -192,7 +200,7 @@ func (k *keeper) stop(context.Context) error {
 func (k *keeper) plant(s *Settings, lines map[string]callLine) *plant {
 	endpoint := k.app.sip
 	return &plant{
-		settings: s, lines: lines,
+		settings: s, codes: s.featureCodes(), lines: lines,
 		phone: func(extension string) bridge.Dialer {
 			if p, ok := endpoint.Phone(extension); ok {
 				return p

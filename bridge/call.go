@@ -58,6 +58,7 @@ type call struct {
 type stageTimes struct{ decide, dialled, rang, answered, accepted time.Time }
 
 func newCall(x *Exchange, id string, o Offer, s *Summons) *call {
+	o.Call = id
 	if o.Received.IsZero() {
 		o.Received = time.Now()
 	}
@@ -452,6 +453,7 @@ func (c *call) adoptRoute(r Route) {
 		if r.Customer != (Customer{}) {
 			cdr.Customer = r.Customer
 		}
+		cdr.Feature = r.Feature
 	})
 }
 

@@ -25,6 +25,8 @@ type CDR struct {
 	Agent   string `json:"agent,omitempty"`
 	Dialled string `json:"dialled,omitempty"` // outbound: the digits as dialled
 	Payload string `json:"payload,omitempty"`
+	// Feature is set when a feature code was dialled instead of a customer.
+	Feature string `json:"feature,omitempty"`
 	State   string `json:"state"` // the call's state when this was written
 
 	OfferedAt  time.Time `json:"offered_at"`

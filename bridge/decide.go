@@ -43,6 +43,9 @@ func (c *call) ask(ctx context.Context, o Offer, cdr CDR) message {
 	if !cause.IsZero() {
 		return message{in: inRefused, cause: cause, route: route}
 	}
+	if route.Feature != "" {
+		return message{in: inRouted, route: route}
+	}
 	d, err := c.x.cfg.Authorizer.Authorize(ctx, Attempt{Call: c.id, Direction: o.Direction, Line: route.Line, Customer: route.Customer, From: o.From, Peer: o.Peer})
 	if err != nil {
 		c.log.Warn("the call could not be decided about", "err", err)

@@ -51,6 +51,8 @@ type Route struct {
 	// leg A is refused.
 	Refused   func(d policy.Decision) []Target
 	Recording RecordingPlan
+	// Feature, when set, says that nobody outside is called, so that nothing is to be decided: a feature code was dialled.
+	Feature string
 }
 
 // Stage is who rings together, and for how long; 0: as long as the caller waits.

@@ -4,6 +4,7 @@ import "time"
 
 // Offer is a call that came in: an adapter hands it to the Switchboard.
 type Offer struct {
+	Call      string // our ID; the exchange sets it
 	Direction Direction
 	At        time.Time // when the far side began it (inbound: the webhook's timestamp)
 	Received  time.Time // when it reached us

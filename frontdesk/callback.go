@@ -64,7 +64,7 @@ func (d *Desk) wantCallback(ctx context.Context, cb store.Callback) error {
 	if _, err := d.store.RequestCallback(ctx, cb); err != nil {
 		return err
 	}
-	d.look()
+	d.Look()
 	return nil
 }
 
@@ -108,7 +108,7 @@ func (d *Desk) Completed(ctx context.Context, line, customer, call string, at ti
 	}
 	if n > 0 {
 		d.log.Info("callback requests done", "call", call, "requests", n)
-		d.look()
+		d.Look()
 	}
 }
 
@@ -163,3 +163,11 @@ func firstErr(errs ...error) error {
 	return nil
 }
 
+
+// CallEnded is told of every call to or from a customer: what Meta said about them before holds no longer.
+func (d *Desk) CallEnded(line string, c bridge.Customer) {
+	if l, ok := d.line(line); ok {
+		l.Number.Forget(c)
+	}
+	d.Look()
+}

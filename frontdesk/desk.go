@@ -100,7 +100,7 @@ func (d *Desk) SetLines(lines []LineConfig) {
 	}
 	d.lines.Store(&m)
 	d.meta.forget(m)
-	d.look()
+	d.Look()
 }
 
 func (d *Desk) line(id string) (*LineConfig, bool) {
@@ -124,8 +124,8 @@ func (d *Desk) Stop(ctx context.Context) error {
 	}
 }
 
-// look makes the background look at watches and settings soon.
-func (d *Desk) look() {
+// Look makes the background look at watches and settings soon: something that they depend on has changed.
+func (d *Desk) Look() {
 	select {
 	case d.wake <- struct{}{}:
 	default:

@@ -76,7 +76,7 @@ func (d *Desk) replied(ctx context.Context, line string, c bridge.Customer, ev *
 			return err
 		}
 	}
-	d.look()
+	d.Look()
 	return nil
 }
 

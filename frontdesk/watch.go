@@ -35,7 +35,7 @@ func (d *Desk) RingWhenAllowed(ctx context.Context, r ivr.Request) ivr.Outcome {
 		d.log.Error("a wish to be rung could not be kept", "call", r.Call, "err", err)
 		return ivr.Outcome{Reason: ivr.ReasonTrouble}
 	}
-	d.look()
+	d.Look()
 	return ivr.Outcome{Done: true}
 }
 

@@ -121,7 +121,7 @@ func placeholders(s string) []string {
 		if i := strings.LastIndex(name, "{{"); i >= 0 {
 			name = name[i+2:] // an opening before it that nothing closes is text
 		}
-		if name = strings.TrimSpace(name); name != "" && len(name) <= 64 && !slices.Contains(list, name) {
+		if name = strings.TrimSpace(strings.TrimLeft(name, "{")); name != "" && len(name) <= 64 && !slices.Contains(list, name) {
 			list = append(list, name)
 		}
 		s = after
