@@ -304,7 +304,7 @@ func TestOutcomeThatCameTooLateIsNotTheNextOnes(t *testing.T) {
 		c.join()
 		time.Sleep(settle)
 		c.press("1")
-		time.Sleep(ActionTimeout + 6*time.Second)
+		time.Sleep(ActionTimeout + 8*time.Second)
 		c.press("3")
 		time.Sleep(20 * time.Second)
 		heard := c.take()
