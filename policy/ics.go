@@ -315,7 +315,7 @@ func (e icsEvent) expand(first, last date, names map[date]string) {
 		if e.until.y != 0 && start.utc().After(e.until.utc()) {
 			return
 		}
-		if !slices.Contains(e.without, start) {
+		if y >= first.y-1 && !slices.Contains(e.without, start) {
 			for i, d := 0, start; i < days; i, d = i+1, d.next() {
 				if _, named := names[d]; !named && !d.utc().Before(first.utc()) && !d.utc().After(last.utc()) {
 					names[d] = e.summary

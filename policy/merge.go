@@ -12,9 +12,9 @@ func Merge(a, b State) State {
 		Grant:      a.Grant,
 		Requests:   union(a.Requests, b.Requests, func(r Request) Stamp { return Stamp{r.ID, r.At} }, mergeRequest, maxWindow),
 		Attempts:   union(a.Attempts, b.Attempts, func(t Attempt) Stamp { return Stamp{t.ID, t.At} }, mergeAttempt, maxWindow),
-		Connected:  union(a.Connected, b.Connected, itself, first, maxWindow),
-		Unanswered: union(a.Unanswered, b.Unanswered, itself, first, maxStreak),
-		Ended:      union(a.Ended, b.Ended, itself, first, maxEnded),
+		Connected:  union(a.Connected, b.Connected, itself, newer, maxWindow),
+		Unanswered: union(a.Unanswered, b.Unanswered, itself, newer, maxStreak),
+		Ended:      union(a.Ended, b.Ended, itself, newer, maxEnded),
 		Contact:    later(a.Contact, b.Contact),
 		Block:      mergeBlock(a.Block, b.Block),
 		Override:   a.Override,
@@ -34,7 +34,7 @@ func Merge(a, b State) State {
 }
 
 func itself(s Stamp) Stamp   { return s }
-func first(a, _ Stamp) Stamp { return a }
+func newer(a, b Stamp) Stamp { return Stamp{a.ID, later(a.At, b.At)} }
 func compare(a, b Stamp) int { return cmp.Or(a.At.Compare(b.At), cmp.Compare(a.ID, b.ID)) }
 func same(a, b Stamp) bool   { return a.ID == b.ID && (a.ID != "" || a.At.Equal(b.At)) }
 
@@ -62,12 +62,14 @@ func mergeRequest(a, b Request) Request {
 	if (Grant{Standing: a.Answer, At: a.Answered}).before(Grant{Standing: b.Answer, At: b.Answered}) && b.Answer != "" {
 		a.Answer, a.Answered = b.Answer, b.Answered
 	}
+	a.At = later(a.At, b.At)
 	a.Refused, a.Cleared = a.Refused && b.Refused, a.Cleared && b.Cleared
 	return a
 }
 
 func mergeAttempt(a, b Attempt) Attempt {
 	a.Done = a.Done || b.Done // it ended once; which of the two heard of it does not matter
+	a.At = later(a.At, b.At)
 	return a
 }
 
