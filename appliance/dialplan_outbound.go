@@ -2,6 +2,7 @@ package appliance
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"deskbridge/bridge"
@@ -70,10 +71,24 @@ func (d *dialPlan) toCustomer(p *plant, o bridge.Offer, who caller, l Line, c br
 	}
 	if who.menus {
 		r.Refused = func(dec policy.Decision) []bridge.Target {
-			return d.menu(ivr.RefusalMenu(who.language, dec, d.request(o, l, c), d.desk, d.now().In(l.zone())))
+			return d.menu(ivr.RefusalMenu(who.language, l.withTemplates(dec), d.request(o, l, c), d.desk, d.now().In(l.zone())))
 		}
 	}
 	return r
+}
+
+// withTemplates is a refusal with what a template makes possible: policy knows of messages, not of templates, and so holds
+// a call button for impossible outside the message window.
+func (l Line) withTemplates(dec policy.Decision) policy.Decision {
+	if dec.Facts == nil || l.Messages.ButtonTemplate.Name == "" || slices.Contains(dec.Possible, policy.ActionButton) {
+		return dec
+	}
+	q := *dec.Facts
+	q.Action = policy.ActionButton
+	if policy.Decide(q).Rule == policy.RuleWindow {
+		dec.Possible = append(slices.Clone(dec.Possible), policy.ActionButton)
+	}
+	return dec
 }
 
 func (d *dialPlan) request(o bridge.Offer, l Line, c bridge.Customer) ivr.Request {
