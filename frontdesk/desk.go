@@ -182,11 +182,14 @@ func (d *Desk) run() {
 			d.ringWatches(d.ctx)
 			d.countCallbacks(d.ctx)
 		}()
-		if now := time.Now(); changed || now.Sub(checked) >= metaEvery {
-			checked = now
+		refresh := time.Since(checked) >= metaEvery
+		if refresh {
+			checked = time.Now()
+		}
+		if changed || refresh {
 			func() {
 				defer d.fence("looking after settings at WhatsApp")
-				d.syncLines(d.ctx, !changed)
+				d.syncLines(d.ctx, refresh)
 			}()
 		}
 	}
