@@ -68,7 +68,6 @@ func TestABlockIsLiftedAndComesBack(t *testing.T) {
 func TestAStateIsBoundedWhateverTheHistory(t *testing.T) {
 	long := strings.Repeat("é", 300)
 	var s State
-	biggest := 0
 	for i := range 10_000 {
 		at := epoch.Add(time.Duration(i) * time.Second)
 		id := fmt.Sprint(i, long)
@@ -85,8 +84,8 @@ func TestAStateIsBoundedWhateverTheHistory(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if biggest = len(b); biggest > 256<<10 {
-		t.Errorf("%d bytes", biggest)
+	if len(b) > 256<<10 {
+		t.Errorf("%d bytes", len(b))
 	}
 	now := epoch.Add(10_000 * time.Second)
 	if g := s.connected(now, "", 100)[0]; !g.full() || len(s.Requests) > maxWindow || len(s.Attempts) > maxWindow {
