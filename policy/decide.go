@@ -79,7 +79,10 @@ func newCase(q *Question) *inquiry {
 	c.all = append(append(c.all, line...), all...)
 
 	line, all = q.Pair.connected(q.Now, scopeLine, q.Rules.Line.Connected), q.Global.connected(q.Now, scopeAll, q.Rules.Global.Connected)
-	c.callsV = verdictOf{judge(line).or(judge(all)), judge(q.Pair.connected(q.Now, scopeMeta, meta.Connected)).or(c.liveCalls())}
+	c.callsV = verdictOf{judge(line).or(judge(all)), judge(line).or(c.liveCalls())}
+	if q.Rules.Line.Connected != meta.Connected {
+		c.callsV.meta = judge(q.Pair.connected(q.Now, scopeMeta, meta.Connected)).or(c.liveCalls())
+	}
 	c.all = append(append(c.all, line...), all...)
 	return c
 }
@@ -179,7 +182,8 @@ func (c *inquiry) permission() Decision {
 		return deny(RulePermissionUnknown)
 	}
 	state := c.Pair.Permission(c.Now)
-	newer := c.Pair.Grant.At.After(c.Live.At)
+	// Meta's clock counts whole seconds: what happened in the second in which we asked may have happened after.
+	newer := c.Pair.Grant.Standing != "" && !c.Pair.Grant.At.Before(c.Live.At.Truncate(time.Second))
 	switch c.Live.Permission {
 	case PermissionPermanent, PermissionTemporary:
 		if newer && !state.Standing.Granted() {
