@@ -102,11 +102,11 @@ func (d *Desk) wantedHours(l *LineConfig) (*graph.CallHours, string) {
 	if err != nil {
 		return nil, err.Error()
 	}
-	return callHours(m), ""
+	return CallHours(m), ""
 }
 
-// callHours are the same hours in the words of package graph.
-func callHours(m policy.MetaHours) *graph.CallHours {
+// CallHours are the same hours in the words of package graph.
+func CallHours(m policy.MetaHours) *graph.CallHours {
 	h := &graph.CallHours{Enabled: m.Enabled, TimeZone: m.Zone}
 	for _, w := range m.Weekly {
 		h.Weekly = append(h.Weekly, graph.WeeklySpan{Day: w.Day, Open: minutes(w.Open), Close: minutes(w.Close)})
