@@ -7,7 +7,10 @@ import (
 	"time"
 )
 
-const ledgerLimit = 10 * time.Second
+const (
+	startedLimit = 2 * time.Second // less than a ring holds: the file waits for it
+	ledgerLimit  = 10 * time.Second
+)
 
 // clerk opens and finishes files and keeps the ledger.
 func (rec *Recorder) clerk(ctx context.Context) {
@@ -39,7 +42,7 @@ func (rec *Recorder) open(ctx context.Context, r *Recording) {
 	e := r.entry()
 	e.Reason, e.Duration = d.reason, time.Duration(d.endAt)*time.Microsecond
 	e.Lost = d.missed()
-	rec.tell(ctx, "lost", e, rec.cfg.Ledger.RecordingLost)
+	rec.tell(ctx, ledgerLimit, "lost", e, rec.cfg.Ledger.RecordingLost)
 	rec.remove(r)
 }
 
@@ -56,7 +59,7 @@ func (rec *Recorder) openFile(ctx context.Context, r *Recording) error {
 	if r.path, err = freeName(v, day, r.info.Call); err != nil {
 		return err
 	}
-	rec.tell(ctx, "started", r.entry(), rec.cfg.Ledger.RecordingStarted)
+	rec.tell(ctx, startedLimit, "started", r.entry(), rec.cfg.Ledger.RecordingStarted)
 	f, err := createFile(v, r.path)
 	if err != nil {
 		return err
@@ -96,7 +99,7 @@ func (rec *Recorder) finish(ctx context.Context, r *Recording) {
 	e.SHA256 = [32]byte(t.hash.Sum(nil))
 	e.Packets, e.Lost = t.packets[Customer]+t.packets[Agent], t.lost+d.missed()
 	rec.m.ended.WithLabelValues(e.Reason.String()).Inc()
-	rec.tell(ctx, "finished", e, rec.cfg.Ledger.RecordingFinished)
+	rec.tell(ctx, ledgerLimit, "finished", e, rec.cfg.Ledger.RecordingFinished)
 	rec.remove(r)
 }
 
@@ -107,9 +110,12 @@ func (r *Recording) failed(why EndReason) {
 	r.reason = why
 }
 
-// tell gives the ledger its time. What it does not take is logged and counted: the file is there all the same.
-func (rec *Recorder) tell(ctx context.Context, event string, e Entry, f func(context.Context, Entry) error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ledgerLimit)
+// tell gives the ledger its time, which is not the disk's. What it does not take is logged and counted: the file is there all
+// the same.
+func (rec *Recorder) tell(ctx context.Context, limit time.Duration, event string, e Entry, f func(context.Context, Entry) error) {
+	rec.clerking.end()
+	defer func() { rec.clerking.begin(rec.now()) }()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer cancel()
 	if err := rec.fence(e.Info.Call, func() error { return f(ctx, e) }); err != nil {
 		rec.m.ledger.WithLabelValues(event).Inc()
