@@ -136,10 +136,13 @@ func TestPauseLeavesNoTrace(t *testing.T) {
 		say("secret", resumed.Add(-1*ms)) // so was this
 		say("after", time.Now())
 		time.Sleep(time.Second)
-		held := [][]byte{r.buf[:cap(r.buf)], b.spare[:cap(b.spare)], b.out[:cap(b.out)], r.tape.seal.plain[:]}
+		r.mu.Lock()
+		ring := r.buf[:cap(r.buf)]
+		r.mu.Unlock()
 		r.Close(time.Now())
 		<-r.Done()
 		b.stop()
+		held := [][]byte{ring, b.spare[:cap(b.spare)], b.out[:cap(b.out)], r.tape.seal.plain[:]}
 		e := b.finished(1)[0]
 		x := b.reader(e)
 		var heard []string
@@ -206,19 +209,21 @@ func TestCallOfADay(t *testing.T) {
 		t.Skip("writes 100 MB")
 	}
 	synctest.Test(t, func(t *testing.T) {
-		b := newBox(t, func(c *Config) { c.Flush = time.Second })
+		b := newBox(t, func(c *Config) { c.Flush = 5 * time.Second })
 		defer b.stop()
 		r := b.start("call-1")
 		n := 0
-		tick := time.NewTicker(60 * ms)
-		for end := time.Now().Add(24 * time.Hour); time.Now().Before(end); n++ {
-			r.Received(&media.Packet{Payload: []byte{0x58, byte(n), byte(n >> 8), byte(n >> 16)}, Arrival: time.Now(), Timestamp: uint32(n) * 2880, Sequence: uint16(n)}, media.Opus)
-			if n%10 == 0 {
-				r.Sent([]byte{0xf8, 0xff, 0xfe}, media.Opus, uint32(n)*2880, uint16(n), false, time.Now())
+		for end := time.Now().Add(24 * time.Hour); time.Now().Before(end); {
+			for range 100 { // six seconds at once, with their own times
+				at := r.start.Add(time.Duration(n) * 60 * ms)
+				r.Received(&media.Packet{Payload: []byte{0x58, byte(n), byte(n >> 8), byte(n >> 16)}, Arrival: at, Timestamp: uint32(n) * 2880, Sequence: uint16(n)}, media.Opus)
+				if n%10 == 0 {
+					r.Sent([]byte{0xf8, 0xff, 0xfe}, media.Opus, uint32(n)*2880, uint16(n), false, at)
+				}
+				n++
 			}
-			<-tick.C
+			time.Sleep(6 * time.Second)
 		}
-		tick.Stop()
 		r.Close(time.Now())
 		<-r.Done()
 		e := b.finished(1)[0]
