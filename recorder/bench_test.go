@@ -98,8 +98,8 @@ func benchmarkCalls(b *testing.B, count int, transcode, record bool) {
 	}
 	b.ResetTimer()
 	began, cpu := time.Now(), cpuTime()
-	// The calls come in 20 groups, each 1 ms after the other, as packets come in life.
-	step := time.NewTicker(ms)
+	// The calls come in 20 groups, each 1 msec after the other, as packets come in life.
+	step := time.NewTicker(msec)
 	n := 0
 	for ; n < b.N*1000; n++ {
 		for i := n % 20; i < count; i += 20 {
@@ -171,7 +171,7 @@ func newRelay(b *testing.B, transcode bool) *relay {
 	must(b, errors.Join(errs[:]...))
 	r.pcm = make([]int16, 8000*120/1000)
 	for side, e := range []media.Encoder{r.toOpus, r.toPCMA} {
-		n, err := e.Encode(media.Tone(440, 8000, 20*ms), r.enc)
+		n, err := e.Encode(media.Tone(440, 8000, 20*msec), r.enc)
 		must(b, err)
 		r.payload[side] = bytes.Clone(r.enc[:n])
 	}

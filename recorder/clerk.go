@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
@@ -20,7 +21,11 @@ func (rec *Recorder) clerk(ctx context.Context) {
 			return
 		case r := <-rec.toOpen:
 			rec.open(ctx, r)
+			if len(rec.toOpen) == 0 {
+				rec.settle()
+			}
 		case r := <-rec.toFinish:
+			rec.settle()
 			rec.finish(ctx, r)
 		}
 	}
@@ -32,6 +37,7 @@ func (rec *Recorder) open(ctx context.Context, r *Recording) {
 	defer rec.clerking.end()
 	err := rec.fence(r.info.Call, func() error { return rec.openFile(ctx, r) })
 	if err == nil {
+		rec.fresh = append(rec.fresh, r)
 		r.ready.Store(true)
 		return
 	}
@@ -60,9 +66,14 @@ func (rec *Recorder) openFile(ctx context.Context, r *Recording) error {
 		return err
 	}
 	rec.tell(ctx, startedLimit, "started", r.entry(), rec.cfg.Ledger.RecordingStarted)
-	f, err := createFile(v, r.path)
+	f, unsynced, err := createFile(v, r.path)
 	if err != nil {
 		return err
+	}
+	for _, dir := range unsynced {
+		if !slices.Contains(rec.folders, dir) {
+			rec.folders = append(rec.folders, dir)
+		}
 	}
 	r.tape, err = newTape(f, r.key, r.head, r.info)
 	if err != nil {
@@ -70,6 +81,38 @@ func (rec *Recorder) openFile(ctx context.Context, r *Recording) error {
 	}
 	clear(r.key)
 	r.key, r.head = nil, nil
+	return nil
+}
+
+// settle makes the entries of new files durable: one sync per folder, however many calls have begun at once. Their audio is
+// written meanwhile.
+func (rec *Recorder) settle() {
+	if len(rec.fresh) == 0 {
+		return
+	}
+	rec.clerking.begin(rec.now())
+	defer rec.clerking.end()
+	err := rec.fence("", rec.syncFolders)
+	for _, r := range rec.fresh {
+		if err != nil {
+			r.syncErr.Store(&err)
+		}
+	}
+	clear(rec.fresh)
+	rec.fresh, rec.folders = rec.fresh[:0], rec.folders[:0]
+}
+
+func (rec *Recorder) syncFolders() error {
+	v, err := rec.cfg.FS.Open(rec.cfg.Dir)
+	if err != nil {
+		return fmt.Errorf("open recording folder: %w", err)
+	}
+	defer v.Close()
+	for _, dir := range rec.folders {
+		if err := v.SyncDir(dir); err != nil {
+			return fmt.Errorf("sync folder %s: %w", dir, err)
+		}
+	}
 	return nil
 }
 

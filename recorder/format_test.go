@@ -161,7 +161,7 @@ func TestEveryCutOpensAndYieldsThePrefix(t *testing.T) {
 			}
 		}
 		length, err := r.Duration()
-		if err != nil || whole > 0 && length < testPacket(whole-1).At-20*ms {
+		if err != nil || whole > 0 && length < testPacket(whole-1).At-20*msec {
 			t.Fatalf("cut at %d: duration %v, %v", cut, length, err)
 		}
 	}
