@@ -1,5 +1,7 @@
 package recorder
 
+import "slices"
+
 // All times of an export are ticks of Opus's 48 kHz clock, whatever clock the sender's RTP timestamps had.
 const (
 	ticksPerSecond = 48000
@@ -27,6 +29,7 @@ type senderClock struct {
 	transit   int64  // arrival minus media of the newest packet
 	second    int64  // that the newest bucket counts
 	buckets   [clockBuckets]int64
+	least     int64 // of the buckets
 }
 
 // begin starts a run at a packet.
@@ -40,6 +43,7 @@ func (c *senderClock) forget() {
 	for i := range c.buckets {
 		c.buckets[i] = never
 	}
+	c.least = never
 }
 
 // follow places the next packet on the run's media time. ok is false when it cannot belong to this run.
@@ -59,22 +63,23 @@ func (c *senderClock) follow(timestamp uint32, at int64) (media int64, ok bool) 
 // note counts one packet's transit.
 func (c *senderClock) note(at, transit int64) {
 	second := at / ticksPerSecond
-	for c.second < second {
-		if second-c.second > clockBuckets {
-			c.second = second - clockBuckets
-		}
-		c.second++
-		c.buckets[c.second%clockBuckets] = never
+	if c.second < second {
+		c.turn(second)
 	}
 	b := &c.buckets[c.second%clockBuckets]
 	*b = min(*b, transit)
+	c.least = min(c.least, transit)
+}
+
+// turn begins the bucket of a second.
+func (c *senderClock) turn(second int64) {
+	c.second = max(c.second, second-clockBuckets)
+	for c.second < second {
+		c.second++
+		c.buckets[c.second%clockBuckets] = never
+	}
+	c.least = slices.Min(c.buckets[:])
 }
 
 // offset returns what to add to media time to get our time.
-func (c *senderClock) offset() int64 {
-	least := never
-	for _, b := range c.buckets {
-		least = min(least, b)
-	}
-	return least
-}
+func (c *senderClock) offset() int64 { return c.least }

@@ -174,3 +174,8 @@ func export(t testing.TB, packets []Packet, opt ExportOptions) (*Export, []byte)
 	}
 	return e, b
 }
+
+func sortPackets(packets []Packet) []Packet {
+	slices.SortStableFunc(packets, func(a, b Packet) int { return int(a.At - b.At) })
+	return packets
+}
