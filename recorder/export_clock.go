@@ -13,6 +13,8 @@ const (
 	// clockReach is how far the arrival of a packet may leave the line of its timestamps before we take it for another line: a
 	// new SSRC, or timestamps that stood still during a pause. It is also how late a packet may come and still get its place.
 	clockReach = 2 * ticksPerSecond
+	// maxOverdue is how far behind the newest packet's time one with an older number may be.
+	maxOverdue = 30 * ticksPerSecond
 	// clockBuckets seconds are looked at for the least delayed packet.
 	clockBuckets = 12
 	never        = int64(1) << 62
@@ -24,17 +26,18 @@ const (
 // not reach it, and a clock that is off by 500 ppm moves it by 6 ms within the window, which is what we then are off.
 type senderClock struct {
 	timestamp uint32 // of the newest packet, RTP clock
-	media     int64  // the same as ticks since the run began
-	scale     int64  // 48 kHz ticks per tick of the RTP clock
-	transit   int64  // arrival minus media of the newest packet
-	second    int64  // that the newest bucket counts
+	sequence  uint16
+	media     int64 // the same as ticks since the run began
+	scale     int64 // 48 kHz ticks per tick of the RTP clock
+	transit   int64 // arrival minus media of the newest packet
+	second    int64 // that the newest bucket counts
 	buckets   [clockBuckets]int64
 	least     int64 // of the buckets
 }
 
 // begin starts a run at a packet.
-func (c *senderClock) begin(timestamp uint32, scale, at int64) {
-	*c = senderClock{timestamp: timestamp, scale: scale, transit: at, second: at / ticksPerSecond}
+func (c *senderClock) begin(p *Packet, scale, at int64) {
+	*c = senderClock{timestamp: p.Timestamp, sequence: p.Sequence, scale: scale, transit: at, second: at / ticksPerSecond}
 	c.forget()
 	c.note(at, at)
 }
@@ -47,14 +50,17 @@ func (c *senderClock) forget() {
 }
 
 // follow places the next packet on the run's media time. ok is false when it cannot belong to this run.
-func (c *senderClock) follow(timestamp uint32, at int64) (media int64, ok bool) {
-	media = c.media + int64(int32(timestamp-c.timestamp))*c.scale
+func (c *senderClock) follow(p *Packet, at int64) (media int64, ok bool) {
+	media = c.media + int64(int32(p.Timestamp-c.timestamp))*c.scale
 	transit := at - media
+	if media < c.media && media > c.media-maxOverdue && int16(p.Sequence-c.sequence) < 0 {
+		return media, true // however late it is, it is of this run
+	}
 	if d := transit - c.transit; d > clockReach || d < -clockReach {
 		return 0, false
 	}
 	if media > c.media {
-		c.timestamp, c.media, c.transit = timestamp, media, transit
+		c.timestamp, c.sequence, c.media, c.transit = p.Timestamp, p.Sequence, media, transit
 	}
 	c.note(at, transit)
 	return media, true

@@ -33,11 +33,7 @@ type timeline struct {
 }
 
 func newTimeline(src Source, length time.Duration) *timeline {
-	t := &timeline{src: src, left: never, length: ticksOf(length)}
-	for i := range t.lanes {
-		t.lanes[i].slipped = -slipEvery
-	}
-	return t
+	return &timeline{src: src, left: never, length: ticksOf(length)}
 }
 
 // ticksOf counts d in 48 kHz ticks. It is exact to the microsecond and does not overflow.
