@@ -15,6 +15,8 @@ const (
 	clockReach = 2 * ticksPerSecond
 	// maxOverdue is how far behind the newest packet's time one with an older number may be.
 	maxOverdue = 30 * ticksPerSecond
+	// rewound packets in a row with older numbers begin a new run.
+	rewound = 3
 	// clockBuckets seconds are looked at for the least delayed packet.
 	clockBuckets = 12
 	never        = int64(1) << 62
@@ -30,6 +32,7 @@ type senderClock struct {
 	media     int64 // the same as ticks since the run began
 	scale     int64 // 48 kHz ticks per tick of the RTP clock
 	transit   int64 // arrival minus media of the newest packet
+	overdue   int   // packets in a row
 	second    int64 // that the newest bucket counts
 	buckets   [clockBuckets]int64
 	least     int64 // of the buckets
@@ -53,12 +56,15 @@ func (c *senderClock) forget() {
 func (c *senderClock) follow(p *Packet, at int64) (media int64, ok bool) {
 	media = c.media + int64(int32(p.Timestamp-c.timestamp))*c.scale
 	transit := at - media
-	if media < c.media && media > c.media-maxOverdue && int16(p.Sequence-c.sequence) < 0 {
-		return media, true // however late it is, it is of this run
-	}
 	if d := transit - c.transit; d > clockReach || d < -clockReach {
+		// Some packets with older numbers are late, however late they are. More of them are a sender that began again.
+		c.overdue++
+		if c.overdue < rewound && media < c.media && media > c.media-maxOverdue && int16(p.Sequence-c.sequence) < 0 {
+			return media, true
+		}
 		return 0, false
 	}
+	c.overdue = 0
 	if media > c.media {
 		c.timestamp, c.sequence, c.media, c.transit = p.Timestamp, p.Sequence, media, transit
 	}

@@ -24,16 +24,16 @@ func FuzzExport(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var packets []Packet
 		p := Packet{Timestamp: 1 << 31}
-		for len(data) >= 4 && len(packets) < 400 {
+		for len(data) >= 4 && len(packets) < 200 && p.At < 8*time.Second {
 			p.Side = Side(data[0] & 1)
 			p.Codec = [4]media.Codec{media.Opus, media.Opus, media.PCMA, media.PCMU}[data[0]>>1&3]
-			p.At += time.Duration(data[1]) * millisecond * time.Duration(1+data[0]>>7*40)
+			p.At += time.Duration(data[1]) * millisecond * time.Duration(1+data[0]>>7*8)
 			p.Timestamp += uint32(int32(int8(data[2])) * 48 * int32(1+data[0]>>6&1*200))
 			n := min(int(data[3]), len(data)-4)
 			p.Payload, data = data[4:4+n], data[4+n:]
 			packets = append(packets, p)
 		}
-		for format := OggStereo; format <= WAV16k; format++ {
+		for _, format := range []ExportFormat{OggStereo, ExportFormat(1 + len(packets)%3)} {
 			e, b := export(t, packets, ExportOptions{Format: format})
 			if format < WAV16k {
 				file := readOgg(t, b)

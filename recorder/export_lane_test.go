@@ -121,6 +121,25 @@ func TestNewTimestampsInTheMiddleAreAnchoredByArrival(t *testing.T) {
 	wantSlots(t, slots, func(i int) int { return i / 300 })
 }
 
+// TestRewoundNumbersBeginANewRun: the sender began again with numbers it had used.
+func TestRewoundNumbersBeginANewRun(t *testing.T) {
+	p := numbered(Customer, 600)
+	for i := 300; i < 600; i++ {
+		p[i].Timestamp -= 250 * 960
+		p[i].Sequence -= 250
+	}
+	slots, e := placed(t, p, 600)
+	wantSlots(t, slots, func(i int) int {
+		if i == 300 || i == 301 { // taken for late ones
+			return -1 - i
+		}
+		return 0
+	})
+	if s := e.Stats(Customer); s.Packets != 598 {
+		t.Errorf("%+v", s)
+	}
+}
+
 // TestBurstAtTheBeginningIsHeard: what waited for the send gate leaves at once, and its timestamps lie before the recording.
 func TestBurstAtTheBeginningIsHeard(t *testing.T) {
 	p := numbered(Customer, 1500)

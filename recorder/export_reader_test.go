@@ -27,19 +27,19 @@ func mixedCall(t testing.TB, length time.Duration) []Packet {
 
 // TestEveryRangeHasTheSameBytes: wherever a reader begins, it makes the bytes that a reading from the beginning makes.
 func TestEveryRangeHasTheSameBytes(t *testing.T) {
-	calls := map[string][]Packet{"opus": roughCall(t, 2*time.Minute), "mixed": mixedCall(t, 2*time.Minute)}
+	calls := map[string][]Packet{"opus": roughCall(t, 70*time.Second), "mixed": mixedCall(t, 70*time.Second)}
 	for name, packets := range calls {
 		for f := OggStereo; f <= WAV48k; f++ {
 			t.Run(fmt.Sprint(name, f), func(t *testing.T) {
 				t.Parallel()
-				e, whole := export(t, packets, ExportOptions{Format: f, Length: 2 * time.Minute})
-				if len(e.points) != 4 {
+				e, whole := export(t, packets, ExportOptions{Format: f, Length: 70 * time.Second})
+				if len(e.points) != 3 {
 					t.Errorf("a reader can begin at %d places", len(e.points))
 				}
 				r := e.NewReader()
 				defer r.Close()
 				random := rand.New(rand.NewPCG(5, uint64(f)))
-				for range 12 {
+				for range 6 {
 					off := random.Int64N(e.Size())
 					n := min(1+random.Int64N(40000), e.Size()-off)
 					if _, err := r.Seek(off, io.SeekStart); err != nil {

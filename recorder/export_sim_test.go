@@ -141,7 +141,6 @@ func record(t testing.TB, length time.Duration, talkers ...talker) []Packet {
 type tape struct {
 	packets []Packet
 	next    int
-	opened  *int
 }
 
 func (s *tape) Next(p *Packet) error {

@@ -66,6 +66,7 @@ func roughCall(t *testing.T, length time.Duration) []Packet {
 	packets := record(t, length, customer, agent)
 	for _, p := range long.packets(t, min(length, 14*time.Second)) {
 		p.Timestamp += 77777 // another SSRC
+		p.Sequence += 30000
 		packets = append(packets, p)
 	}
 	for i := 0; i < len(packets); i += 37 {
@@ -193,7 +194,7 @@ func (f *oggFile) part(t testing.TB, from, length time.Duration) (left, right []
 // heardAt returns the moments at which the sides of hour are encoded; elsewhere they are silent, to save time.
 func heardAt(length time.Duration) (at []time.Duration) {
 	for i := range 9 {
-		at = append(at, time.Duration(i)*(length-10*time.Second)/8/time.Second*time.Second)
+		at = append(at, ((length - 10*time.Second) * time.Duration(i) / 8).Truncate(time.Second))
 	}
 	return at
 }
