@@ -94,6 +94,7 @@ func TestSidesStayTogetherOnAnyClock(t *testing.T) {
 		begin   time.Duration
 		messy   bool
 		agent60 bool
+		dtx     bool
 	}{
 		"same clock":                 {ptime: 20 * millisecond},
 		"half a slot apart":          {ptime: 20 * millisecond, begin: 10 * millisecond},
@@ -104,13 +105,14 @@ func TestSidesStayTogetherOnAnyClock(t *testing.T) {
 		"60 ms frames on both sides": {ppm: -200, ptime: 60 * millisecond, agent60: true, begin: 25 * millisecond},
 		"40 ms frames":               {ppm: 300, ptime: 40 * millisecond},
 		"three frames in a packet":   {ppm: 300, ptime: 60 * millisecond, frames: 3},
+		"DTX":                        {ppm: 300, ptime: 20 * millisecond, dtx: true},
 		"10 ms frames":               {ppm: -300, ptime: 10 * millisecond},
 		"G.711":                      {ppm: 500, ptime: 20 * millisecond, codec: media.PCMA, messy: true},
 		"G.711, 30 ms":               {ppm: -500, ptime: 30 * millisecond, codec: media.PCMU},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			k := talker{side: Customer, codec: c.codec, ptime: c.ptime, frames: c.frames, ppm: c.ppm, begin: c.begin, say: beeps(440)}
+			k := talker{side: Customer, codec: c.codec, ptime: c.ptime, frames: c.frames, ppm: c.ppm, begin: c.begin, say: beeps(440), dtx: c.dtx}
 			if k.codec == media.CodecNone {
 				k.codec = media.Opus
 			}
@@ -146,6 +148,9 @@ func TestSidesStayTogetherOnAnyClock(t *testing.T) {
 				if d := r - s - 500*millisecond; d < -30*millisecond || d > 30*millisecond {
 					t.Errorf("the agent beeps at %v", r)
 				}
+			}
+			if n := e.Stats(Customer).Packets; c.dtx && n > 2000 {
+				t.Errorf("%d packets: the talker knows no DTX", n)
 			}
 			t.Logf("at most %v apart; %+v, %+v", worst, e.Stats(Customer), e.Stats(Agent))
 			if worst >= 20*millisecond {
