@@ -8,7 +8,7 @@ import (
 )
 
 // Adopted is how a line's settings are at Meta, in the words of the line's own: with these in force nothing differs, except SIP, which
-// cannot be wanted on.
+// cannot be wanted on. (The hours of a holiday may be written once more in other words: the same times, closed beside the open ones.)
 type Adopted struct {
 	Wanted Wanted
 	Hours  policy.Hours // the line's own where it does not push them
