@@ -30,7 +30,7 @@ var layers = map[string][]string{
 	"frontdesk":      {"bridge", "graph", "ivr", "policy", "store"},
 	"appliance":      {"admin", "bridge", "frontdesk", "graph", "ivr", "media", "policy", "sip", "store", "whatsapp"},
 	"simulator":      {"media"},
-	"cmd/deskbridge": {"appliance", "bridge", "media", "simulator"},
+	"cmd/deskbridge": {"appliance", "bridge", "frontdesk", "graph", "media", "simulator"},
 }
 
 // owners names the outside modules that only some packages may use.
@@ -40,7 +40,8 @@ var owners = map[string][]string{
 	"github.com/pion/webrtc/v4":       {"whatsapp", "simulator"},
 	"github.com/pion/ice/v4":          {"whatsapp", "simulator"},
 	"github.com/pion/dtls/v3":         {"whatsapp", "simulator"},
-	"github.com/pion/srtp/v3":         {"sip", "whatsapp", "simulator"},
+	"github.com/pion/srtp/v3":         {"sip", "whatsapp", "simulator", "recorder"},
+	"filippo.io/age":                  {"recorder"},
 	"github.com/dgraph-io/badger":     {"store"},
 	"github.com/gin-gonic/gin":        {"admin"},
 	"github.com/hraban/opus":          {"media", "simulator"},

@@ -234,7 +234,7 @@ func (a *App) buildServers() error {
 		}
 		a.onStop("metrics", a.scrape.stop)
 	}
-	if a.control, err = NewControl(c.DataDir, a.keeper, a, a.log.With("part", "control")); err != nil {
+	if a.control, err = NewControl(c.DataDir, a.keeper, a, a, a.log.With("part", "control")); err != nil {
 		return err
 	}
 	a.onStop("control", a.control.Stop)

@@ -69,6 +69,7 @@ const (
 type Control struct {
 	keeper   SettingsKeeper
 	reporter Reporter
+	office   Office
 	log      *slog.Logger
 	path     string
 	listener net.Listener
@@ -79,8 +80,8 @@ type Control struct {
 
 // NewControl binds the socket in dataDir. Only one process uses a data folder (the store sees to that), so a socket that
 // exists is a leftover and is replaced.
-func NewControl(dataDir string, k SettingsKeeper, r Reporter, log *slog.Logger) (*Control, error) {
-	c := &Control{keeper: k, reporter: r, log: log, path: filepath.Join(dataDir, SocketName)}
+func NewControl(dataDir string, k SettingsKeeper, r Reporter, o Office, log *slog.Logger) (*Control, error) {
+	c := &Control{keeper: k, reporter: r, office: o, log: log, path: filepath.Join(dataDir, SocketName)}
 	// Bound under another name first, so that nobody can connect before the mode is set.
 	tmp := filepath.Join(dataDir, ".control") // not longer than SocketName: see maxDataDir
 	if err := os.Remove(tmp); err != nil && !errors.Is(err, os.ErrNotExist) {

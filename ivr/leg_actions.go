@@ -1,6 +1,7 @@
 package ivr
 
 import (
+	"context"
 	"time"
 
 	"deskbridge/bridge"
@@ -30,6 +31,7 @@ func (l *leg) perform(a action) {
 	case actHush:
 		l.pending, l.owed = nil, false
 		l.version++
+		l.unrender()
 		l.voice.say(nil)
 	case actListen:
 		l.timer.Reset(keyTimeout)
@@ -61,7 +63,8 @@ func (l *leg) queue(s Speech) {
 func (l *leg) carryOut(c Choice) {
 	l.deed++
 	deed := l.deed
-	l.m.act(l.log, c.Do, func(o Outcome) {
+	do := func(ctx context.Context) Outcome { return c.Do(ctx, l.inv) }
+	l.m.act(l.log, do, func(o Outcome) {
 		select {
 		case l.outcomes <- outcome{deed: deed, Outcome: o}:
 		default: // the leg is long gone

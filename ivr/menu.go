@@ -1,6 +1,7 @@
 package ivr
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -34,8 +35,9 @@ const maxChoices = 12 // there are no more keys
 type Choice struct {
 	Key   media.Digit
 	Offer Speech
-	// Do runs when the key is pressed, once. It goes on when the caller hangs up; its context ends after ActionTimeout.
-	Do func(ctx context.Context) Outcome
+	// Do runs when the key is pressed, once. It goes on when the caller hangs up; its context ends after ActionTimeout. inv is
+	// what the menu was dialled with.
+	Do func(ctx context.Context, inv bridge.Invite) Outcome
 	// Done is said after Do did it, Failed before the reason when it did not. After a failure the other choices are offered.
 	Done, Failed Speech
 	// To is what is dialled instead of this menu, as bridge.EventTransfer has it.
@@ -72,13 +74,21 @@ const (
 	ReasonTemplate Reason = "why.template" // the message needs a template and none is approved
 )
 
-// Request says for whom an action is.
+// Request says for whom an action is. What the menus below are given empty of call, line, customer and Wacid is filled in
+// from the call that dials the menu.
 type Request struct {
 	Call     string // our call ID
 	Line     string
 	Customer bridge.Customer
 	Wacid    string // inbound calls: Meta's call ID
 	Agent    string // who is to be rung, as a route names it: "phone:1001", "trunk:pbx/200"; empty for a customer's request
+}
+
+// in completes a request by the call it is made in.
+func (r Request) in(inv bridge.Invite) Request {
+	r.Call, r.Line, r.Wacid = cmp.Or(r.Call, inv.Call), cmp.Or(r.Line, inv.Line), cmp.Or(r.Wacid, inv.Wacid)
+	r.Customer = cmp.Or(r.Customer, inv.Customer)
+	return r
 }
 
 // Desk does what the keys ask for. Methods may take their time, up to ActionTimeout; they are called from several

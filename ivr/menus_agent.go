@@ -38,7 +38,7 @@ func choice(key byte, id string, r Request, do func(context.Context, Request) Ou
 	return Choice{
 		Key: media.Digit(key), Offer: Speech{Prompt("offer." + id)},
 		Done: Speech{Prompt("done." + id)}, Failed: Speech{Prompt("fail." + id)},
-		Do: func(ctx context.Context) Outcome { return do(ctx, r) },
+		Do: func(ctx context.Context, inv bridge.Invite) Outcome { return do(ctx, r.in(inv)) },
 	}
 }
 
@@ -55,13 +55,17 @@ func ButtonMenu(lang string, zone *time.Location, r Request, desk Desk) Menu {
 // RingMeMenu is what an agent hears whose phone we rang: the customer allows calls now. 1 calls, 2 leaves it for later; later
 // (may be nil) is told of it.
 func RingMeMenu(lang string, c bridge.Customer, to string, later func(ctx context.Context) Outcome) Menu {
-	return Menu{
+	m := Menu{
 		Name: "ring_me", Lang: lang, Open: Speech{Name(c), Prompt("ringme.allows")}, Goodbye: goodbye,
 		Choices: []Choice{
 			{Key: '1', Offer: Speech{Prompt("offer.call")}, To: to},
-			{Key: '2', Do: later, Done: Speech{Prompt("done.later")}},
+			{Key: '2', Done: Speech{Prompt("done.later")}},
 		},
 	}
+	if later != nil {
+		m.Choices[1].Do = func(ctx context.Context, _ bridge.Invite) Outcome { return later(ctx) }
+	}
+	return m
 }
 
 // StatusMenu tells an agent whether a customer may be called, and offers what RefusalMenu would when not.

@@ -224,7 +224,8 @@ func (s State) applyEnded(e Event) State {
 		}
 		if !e.Inbound {
 			s.Grant.Reached = s.Grant.Reached || s.Grant.Standing != ""
-			s.Connected = push(s.Connected, stamp, func(p Stamp) time.Time { return p.At })
+			// It was picked up at some time in between; the later counts longer, also if our clock was set back meanwhile.
+			s.Connected = push(s.Connected, Stamp{ID: e.ID, At: later(placed, e.At)}, func(p Stamp) time.Time { return p.At })
 			// Accepting our call opens the window then, which is not later than its end and not earlier than its start.
 			s.Contact = later(s.Contact, placed)
 		}

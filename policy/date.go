@@ -52,7 +52,7 @@ func (d date) transitions(at []time.Time, loc *time.Location) []time.Time {
 		if t.IsZero() {
 			break
 		}
-		if t.Before(end) {
+		if t.Before(end) && dateOf(t.In(loc)) == d { // those of the next date come after its own times
 			at = append(at, t)
 		}
 	}

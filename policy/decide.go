@@ -28,7 +28,7 @@ func zoneOf(names ...string) *time.Location {
 	return time.UTC
 }
 
-// pairs of a sentence's parameter and its value.
+// params are the parameters of a sentence.
 type params = map[string]string
 
 func allow() Decision { return Decision{Allowed: true, Rule: RuleAllowed, Key: RuleAllowed} }
@@ -59,7 +59,7 @@ type inquiry struct {
 	requestsV verdictOf
 	attemptsV verdictOf
 	callsV    verdictOf
-	all       []gauge
+	all       []gauge // of our own limits
 }
 
 // verdictOf keeps the profile's verdict apart from Meta's.
@@ -354,17 +354,15 @@ func (c *inquiry) counters(a Action) []Counter {
 		}
 	}
 	for _, g := range c.all {
-		if (g.Name == "requests") == (a == ActionAsk) && (a == ActionAsk || a == ActionCall) {
+		if a == ActionCall || a == ActionAsk && g.Name == "requests" {
 			out = append(out, g.Counter)
 		}
 	}
-	switch a {
-	case ActionAsk:
-		if c.Live != nil {
-			quota("requests", Day, c.Live.RequestDay)
-			quota("requests", Week, c.Live.RequestWeek)
-		}
-	case ActionCall:
+	if c.Live != nil && (a == ActionCall || a == ActionAsk) {
+		quota("requests", Day, c.Live.RequestDay)
+		quota("requests", Week, c.Live.RequestWeek)
+	}
+	if a == ActionCall {
 		if c.Live != nil {
 			quota("connected", Day, c.Live.StartDay)
 		}

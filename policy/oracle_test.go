@@ -167,7 +167,11 @@ func (o oracle) facts() *oracleFacts {
 			}
 			switch e.Outcome {
 			case OutcomeConnected:
-				f.connected = append(f.connected, e.At)
+				if began.After(e.At) {
+					f.connected = append(f.connected, began)
+				} else {
+					f.connected = append(f.connected, e.At)
+				}
 				if began.After(f.contact) {
 					f.contact = began
 				}

@@ -15,7 +15,7 @@ var sentences = map[string]struct{ en, id string }{
 	RuleLineOff:                  {"This WhatsApp line is switched off. Switch it on in the settings of the line.", "Jalur WhatsApp ini dimatikan. Aktifkan di pengaturan jalur."},
 	RuleNotAllowed:               {"Calls in this direction are not allowed on this line.", "Panggilan ke arah ini tidak diizinkan di jalur ini."},
 	RuleRestricted:               {"WhatsApp has restricted this line. See the line's page for the reason.", "WhatsApp membatasi jalur ini. Alasannya ada di halaman jalur."},
-	RuleRestricted + ".until":    {"WhatsApp has restricted this line until {until}.", "WhatsApp membatasi jalur ini sampai {until}."},
+	RuleRestricted + ".until":    {"WhatsApp has restricted this line. The restriction ends {until}.", "WhatsApp membatasi jalur ini. Pembatasan berakhir {until}."},
 	RuleBlocked:                  {"This customer is on the blocklist.", "Pelanggan ini ada di daftar blokir."},
 	RuleHours:                    {"It is outside the call hours of this line.", "Di luar jam panggilan jalur ini."},
 	RuleHours + ".until":         {"It is outside the call hours of this line. It opens {until}.", "Di luar jam panggilan jalur ini. Buka kembali {until}."},

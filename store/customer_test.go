@@ -179,6 +179,24 @@ func TestErasureLeavesTimesAndCountersOnly(t *testing.T) {
 	}
 }
 
+func TestWhatAnErasureLeavesIsFoundUnderEveryIDOfTheCustomer(t *testing.T) {
+	s := open(t, testConfig(t.TempDir()))
+	ctx := testCtx(t)
+	phone, err := s.Resolve(ctx, Identity{Phone: "4915112345678", Name: "Erika"})
+	must(t, err)
+	populateRows(t, s, phone.ID, "call3")
+	user, err := s.Resolve(ctx, Identity{BSUID: "DE.1"})
+	must(t, err)
+	_, err = s.Resolve(ctx, Identity{BSUID: "DE.1", Phone: "4915112345678"})
+	must(t, err)
+	must(t, s.Erase(ctx, phone.ID))
+	for range 2 {
+		checkRowsErased(t, s, phone.ID)
+		checkRowsErased(t, s, user.ID)
+		must(t, s.Rebuild(ctx))
+	}
+}
+
 // checkRowsErased looks for what populateRows left of a customer.
 func checkRowsErased(t *testing.T, s *Store, who string) {
 	t.Helper()

@@ -66,13 +66,17 @@ func (t *tx) recordDecision(call, line, customer string, data []byte) error {
 
 // withoutReasons replaces every member named "reason" by null. What has none comes back as it is.
 func withoutReasons(data []byte) ([]byte, error) {
+	if !json.Valid(data) {
+		return nil, fmt.Errorf("%w: decision is not JSON", ErrInvalid)
+	}
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.UseNumber() // numbers stay as they are written
 	var v any
-	if err := d.Decode(&v); err != nil || d.More() {
-		return nil, fmt.Errorf("%w: decision is not JSON: %v", ErrInvalid, err)
+	if err := d.Decode(&v); err != nil {
+		return nil, fmt.Errorf("%w: decision: %w", ErrInvalid, err)
 	}
-	if !dropReasons(v) {
+	// Of a name that comes twice only the last is looked at, so what may hold a reason is always written anew.
+	if !dropReasons(v) && !bytes.Contains(data, []byte(`"reason"`)) {
 		return data, nil
 	}
 	return json.Marshal(v)

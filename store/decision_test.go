@@ -1,6 +1,8 @@
 package store
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -57,4 +59,23 @@ func TestImpossibleDecisionsAreRefused(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
+}
+
+func FuzzWithoutReasons(f *testing.F) {
+	for _, seed := range []string{`{"reason":"x"}`, `[{"a":{"reason":["x",{"reason":1}]}}]`, `{"n":1e400,"reason":null}`, `{} {}`, `"`, ``, `{"Reason":"x"}`} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		bare, err := withoutReasons(data)
+		if err != nil {
+			return
+		}
+		if !json.Valid(bare) {
+			t.Fatalf("%q became %q", data, bare)
+		}
+		again, err := withoutReasons(bare)
+		if err != nil || !bytes.Equal(bare, again) {
+			t.Errorf("%q left a reason: %q, then %q (%v)", data, bare, again, err)
+		}
+	})
 }

@@ -76,7 +76,7 @@ func (s *Store) SetLineRestrictions(ctx context.Context, line string, rs []Restr
 	})
 }
 
-// SetLineSettings keeps the settings that Meta told, as JSON.
+// SetLineSettings keeps the settings that Meta told, as JSON. They are stored open: no passwords in them.
 func (s *Store) SetLineSettings(ctx context.Context, line string, settings json.RawMessage, at time.Time) (LineState, error) {
 	var compact bytes.Buffer
 	if err := json.Compact(&compact, settings); err != nil || compact.Len() > maxLineSettings {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -112,7 +111,7 @@ func (s *Store) AuditRecording(ctx context.Context, id string, what RecordingAcc
 	if err := checkID("user", by); err != nil {
 		return fmt.Errorf("audit recording: %w", err)
 	}
-	data, err := json.Marshal(map[string]string{"by": by, "from": strings.ToValidUTF8(shown(from), "")})
+	data, err := json.Marshal(map[string]string{"by": by, "from": shown(from)})
 	if err != nil {
 		return fmt.Errorf("audit recording: %w", err)
 	}

@@ -64,18 +64,40 @@ func (s *Store) OpenWatch(ctx context.Context, w Watch) (Watch, error) {
 	if err != nil {
 		return Watch{}, fmt.Errorf("open watch: %w", err)
 	}
-	w.ID, w.State, w.ClosedAt = s.derivedID("q", w.Line, w.Customer, w.Agent), WatchOpen, time.Time{}
+	w.State, w.ClosedAt = WatchOpen, time.Time{}
+	if w.ID, err = s.watchID(ctx, w); err != nil {
+		return Watch{}, fmt.Errorf("open watch: %w", err)
+	}
 	out, _, err := watchRows.edit(ctx, s, edit{classInbox, w.ID, w.Since}, func(_ *tx, old *Watch, found bool) (string, error) {
-		if found && old.State == WatchOpen {
-			w.Since = old.Since
-			if w.Until.Equal(old.Until) {
-				return "", nil
-			}
+		switch {
+		case !found || old.State != WatchOpen:
+			*old = w
+		case old.Until.Equal(w.Until):
+			return "", nil
+		default:
+			old.Until = w.Until
 		}
-		*old = w
 		return factWatchOpened, nil
 	})
 	return out, wrap(err, "open watch")
+}
+
+// watchID is the ID of the watch that is open, perhaps since before the customer was merged, else the one to open.
+func (s *Store) watchID(ctx context.Context, w Watch) (id string, err error) {
+	err = s.view(ctx, func(t *tx) error {
+		ids, err := t.everyID(w.Customer)
+		if err != nil {
+			return err
+		}
+		for i := len(ids) - 1; i >= 0; i-- {
+			id = s.derivedID("q", w.Line, ids[i], w.Agent)
+			if old, err := watchRows.load(t, id); err == nil && old.State == WatchOpen {
+				return nil
+			}
+		}
+		return nil
+	})
+	return id, err
 }
 
 // CloseWatch ends an open watch; did is false when it was closed already, so of two that want to ring the agent one does.

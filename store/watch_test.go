@@ -68,3 +68,25 @@ func TestOfManyWhoCloseAWatchOneDoes(t *testing.T) {
 		t.Errorf("closed as open: %v", err)
 	}
 }
+
+func TestAWatchStaysOneWhenItsCustomerIsMerged(t *testing.T) {
+	s := open(t, testConfig(t.TempDir()))
+	ctx := testCtx(t)
+	phone, err := s.Resolve(ctx, Identity{Phone: "4915100000001"})
+	must(t, err)
+	user, err := s.Resolve(ctx, Identity{BSUID: "DE.7"})
+	must(t, err)
+	w := Watch{Line: "main", Customer: phone.ID, Agent: "phone:1001", Since: noon, Until: noon.Add(time.Hour)}
+	first, err := s.OpenWatch(ctx, w)
+	must(t, err)
+	_, err = s.Resolve(ctx, Identity{BSUID: "DE.7", Phone: "4915100000001"})
+	must(t, err)
+	w.Customer, w.Until = user.ID, noon.Add(2*time.Hour)
+	again, err := s.OpenWatch(ctx, w)
+	if err != nil || again.ID != first.ID || again.Customer != user.ID {
+		t.Errorf("a second watch: %+v %v", again, err)
+	}
+	if page, err := s.Watches(ctx, WatchQuery{Customer: user.ID}); err != nil || len(page.Items) != 1 || !page.Items[0].Until.Equal(w.Until) {
+		t.Errorf("open: %+v %v", page.Items, err)
+	}
+}
