@@ -139,9 +139,9 @@ func (t *tx) apply(f Fact) error {
 	case isCall(f.Kind):
 		return t.applyCall(f)
 	case f.Kind == factCustomer:
-		return t.applyCustomer(f)
+		return errors.Join(t.applyCustomer(f), t.indexCustomer(f))
 	case f.Kind == factErased:
-		return t.applyErased(f)
+		return errors.Join(t.applyErased(f), t.unindexCustomers(f))
 	}
 	return nil
 }

@@ -25,9 +25,16 @@ const (
 	tabPending  = 'w' // w + arrival number → sealed body or its part list
 	tabPart     = 'p' // p + blob id + part → sealed part of a big body
 	tabSettings = 'y' // y → sealed settings document
+	tabUser     = 'U' // U + u + user → sealed account; U + n + HMAC(login) → user
+	tabAccess   = 'A' // sessions and API tokens, see sessions.go
+	tabSorted   = 'J' // ended calls sorted by time and by duration, see callindex.go; view
+	tabCount    = 'I' // ended calls per day, see callindex.go; view
+	tabWord     = 'N' // N + HMAC(search word) + customer → nothing; view
+	tabWords    = 'T' // T + customer → the search words it is found by; view
 )
 
-var viewTables = []byte{tabSubject, tabMention, tabCall, tabTime, tabOpen, tabOwned, tabCustomer, tabIdentity, tabAlias}
+var viewTables = []byte{tabSubject, tabMention, tabCall, tabTime, tabOpen, tabOwned, tabCustomer, tabIdentity, tabAlias,
+	tabSorted, tabCount, tabWord, tabWords}
 
 var (
 	keySchema   = []byte{tabMeta, 's'}
