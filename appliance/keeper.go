@@ -111,6 +111,11 @@ func (k *keeper) Apply(ctx context.Context, next *Settings) error {
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	return k.apply(ctx, next)
+}
+
+// apply is Apply for who holds mu and has validated.
+func (k *keeper) apply(ctx context.Context, next *Settings) error {
 	data, err := next.Freeze()
 	if err != nil {
 		return err

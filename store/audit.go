@@ -43,3 +43,17 @@ func (s *Store) NewestFacts(ctx context.Context, subject string, before uint64, 
 	}
 	return facts, next, nil
 }
+
+// AppendAll adds facts in one transaction: all of them are kept, or none.
+func (s *Store) AppendAll(ctx context.Context, facts ...Fact) error {
+	for _, f := range facts {
+		if err := f.check(); err != nil {
+			return fmt.Errorf("append fact %q: %w", f.Kind, err)
+		}
+	}
+	_, err := s.submit(ctx, classNormal, func(t *tx) error { return t.appendAll(facts) })
+	if err != nil {
+		return fmt.Errorf("append facts: %w", err)
+	}
+	return nil
+}

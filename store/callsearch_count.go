@@ -125,7 +125,9 @@ func (x *searcher) countByDay() (c CallsCounted, err error) {
 }
 
 // handled leaves the calls that only rang to the scan of those.
-func (x *searcher) handled(r *callRow) bool { return (x.q.Targets == nil || len(r.rang) == 0) && x.matches(r) }
+func (x *searcher) handled(r *callRow) bool {
+	return (x.q.Targets == nil || len(r.rang) == 0) && x.matches(r)
+}
 
 // counters are the counters to add up, and the dimensions of calls that rang at the targets but were taken by nobody.
 func (x *searcher) counters() (counters, rang []dimension) {
