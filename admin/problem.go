@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/http"
 	"strconv"
+	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -117,7 +118,7 @@ func (s *Server) problemOf(ctx context.Context, err error) error {
 	case errors.Is(err, ErrTaken):
 		return problem(http.StatusConflict, "There is one already.").as("taken")
 	case errors.Is(err, ErrInvalid):
-		return problem(http.StatusUnprocessableEntity, err.Error())
+		return problem(http.StatusUnprocessableEntity, wrong(err))
 	case errors.Is(err, ErrTooMany):
 		p := problem(http.StatusTooManyRequests, err.Error())
 		p.wait = 1
@@ -129,6 +130,15 @@ func (s *Server) problemOf(ctx context.Context, err error) error {
 	}
 	s.log.Error("admin request failed", "err", err)
 	return problem(http.StatusInternalServerError, "Internal error, see the log.")
+}
+
+// wrong is what people need of an ErrInvalid: the sentence behind the mark.
+func wrong(err error) string {
+	text := err.Error()
+	if i := strings.LastIndex(text, ErrInvalid.Error()+": "); i >= 0 {
+		text = text[i+len(ErrInvalid.Error())+2:]
+	}
+	return text
 }
 
 // refuse writes a problem where huma is not in charge.

@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net/netip"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -151,8 +152,11 @@ func (p panelSystem) trunks(settings *Settings) (list []admin.TrunkState) {
 	return list
 }
 
-// hostOf is the address without its port, which means nothing to people.
+// hostOf is the address without its transport and port, which mean nothing to people.
 func hostOf(source string) string {
+	if _, rest, ok := strings.Cut(source, ":"); ok && (strings.HasPrefix(source, "udp:") || strings.HasPrefix(source, "tcp:") || strings.HasPrefix(source, "tls:")) {
+		source = rest
+	}
 	if a, err := netip.ParseAddrPort(source); err == nil {
 		return a.Addr().String()
 	}

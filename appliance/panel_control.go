@@ -16,11 +16,14 @@ import (
 // maxAccountRequest bounds what the command line sends about an account.
 const maxAccountRequest = 16 << 10
 
+// Role is what a user of the panel may do.
+type Role = admin.Role
+
 // AddUserRequest is a user to make over the control socket.
 type AddUserRequest struct {
 	Login    string     `json:"login"`
 	Name     string     `json:"name,omitempty"`
-	Role     admin.Role `json:"role"`
+	Role     Role     `json:"role"`
 	Teams    []string   `json:"teams,omitempty"`
 	Targets  []string   `json:"targets,omitempty"`
 	Password string     `json:"password"`

@@ -77,7 +77,7 @@ const (
 	maxStreams  = 64      // iterators merged at once
 	maxFound    = 20_000  // customers a text may mean
 	maxVerified = 1_000   // customers decrypted to check a long word
-	countRows   = 60_000
+	countRows   = 30_000
 	maxText     = 128
 	maxTargets  = 1_000
 )
@@ -136,6 +136,11 @@ type clause struct {
 }
 
 func (t *tx) newSearch(ctx context.Context, q CallSearch) (*searcher, error) {
+	if q.Targets != nil { // each once: counters are added up by target
+		q.Targets = append([]string{}, q.Targets...)
+		slices.Sort(q.Targets)
+		q.Targets = slices.Compact(q.Targets)
+	}
 	x := &searcher{t: t, ctx: ctx, q: q, limit: clamp(q.Limit, 50, 500), to: ^uint64(0), max: ^uint32(0), min: millis(q.MinTalk)}
 	if !q.From.IsZero() {
 		x.from = sortableTime(q.From)

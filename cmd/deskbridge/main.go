@@ -57,6 +57,8 @@ var commands = []command{
 	{"selftest", "[flags]", "place one call each way through the real path and check the audio", selftest},
 	{"check", "--config FILE", "validate the configuration file and preflight this machine", check},
 	{"settings", "export | apply -f FILE | diff -f FILE", "show or change lines, trunks and phones of the running daemon", settings},
+	{"user", "add [flags] LOGIN | passwd [flags] LOGIN | list", "manage who may sign in to the panel of the running daemon", user},
+	{"token", "create --user LOGIN --name NAME --scopes LIST", "make an API token", token},
 	{"status", "[--config FILE]", "show what the running daemon is doing", status},
 	{"version", "", "show version, commit, Go and libopus", showVersion},
 }
