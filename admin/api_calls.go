@@ -77,8 +77,8 @@ func firstSet(times ...time.Time) time.Time {
 	return time.Time{}
 }
 
-// callFilter is the filter of lists, counts and exports.
-type callFilter struct {
+// CallFilter is the filter of lists, counts and exports.
+type CallFilter struct {
 	Q           string    `query:"q" maxLength:"100" doc:"Beginnings of words of the customer's name, number or its last digits (3 and more), agent's name or extension, call ID."`
 	Group       string    `query:"group" enum:"incoming,outgoing,missed,canceled"`
 	Line        string    `query:"line" maxLength:"64"`
@@ -93,7 +93,7 @@ type callFilter struct {
 }
 
 type listCalls struct {
-	callFilter
+	CallFilter
 	After string `query:"after" maxLength:"256" doc:"next of the page before."`
 	Limit int    `query:"limit" minimum:"1" maximum:"200" default:"50"`
 }
@@ -103,14 +103,14 @@ type callPage struct {
 	Next  string     `json:"next,omitempty" doc:"A page may hold fewer calls than asked for and still have a next: a filter that few of very many calls match is worked off in steps."`
 }
 
-type countCalls struct{ callFilter }
+type countCalls struct{ CallFilter }
 
 func (s *Server) addCalls() {
 	read := operation{tag: "calls", role: Agent, scope: "calls:read"}
 	add(s, read.at("list-calls", http.MethodGet, "/calls", "Ended calls"), s.listCalls)
 	add(s, read.at("count-calls", http.MethodGet, "/calls/counts", "Numbers of ended calls by group, whatever the group filtered by"),
 		func(ctx context.Context, in *countCalls) (*body[CallCounts], error) {
-			q, err := s.query(ctx, in.callFilter)
+			q, err := s.query(ctx, in.CallFilter)
 			if err != nil {
 				return nil, err
 			}
@@ -121,7 +121,7 @@ func (s *Server) addCalls() {
 }
 
 // query makes a filter a query within what the asker sees.
-func (s *Server) query(ctx context.Context, f callFilter) (q CallQuery, err error) {
+func (s *Server) query(ctx context.Context, f CallFilter) (q CallQuery, err error) {
 	q = CallQuery{Text: strings.TrimSpace(f.Q), Group: f.Group, Line: f.Line, Reason: f.Reason, From: f.From, To: f.To, Sort: f.Sort,
 		MinTalk: time.Duration(f.MinDuration) * time.Second, MaxTalk: time.Duration(f.MaxDuration) * time.Second}
 	if !utf8.ValidString(q.Text) || f.MaxDuration > 0 && f.MaxDuration < f.MinDuration || !f.To.IsZero() && f.To.Before(f.From) {
@@ -178,7 +178,7 @@ func (s *Server) targetsNamed(ctx context.Context, text string) (targets []strin
 }
 
 func (s *Server) listCalls(ctx context.Context, in *listCalls) (*body[callPage], error) {
-	q, err := s.query(ctx, in.callFilter)
+	q, err := s.query(ctx, in.CallFilter)
 	if err != nil {
 		return nil, err
 	}

@@ -24,7 +24,7 @@ const (
 )
 
 type exportCalls struct {
-	callFilter
+	CallFilter
 	Format string `query:"format" enum:"csv,xlsx,json" default:"csv"`
 }
 
@@ -83,7 +83,7 @@ func (s *Server) addExport() {
 }
 
 func (s *Server) export(ctx context.Context, in *exportCalls) (*huma.StreamResponse, error) {
-	q, err := s.query(ctx, in.callFilter)
+	q, err := s.query(ctx, in.CallFilter)
 	if err != nil {
 		return nil, err
 	}
@@ -93,7 +93,7 @@ func (s *Server) export(ctx context.Context, in *exportCalls) (*huma.StreamRespo
 		return nil, fmt.Errorf("%w: exports at once; wait for the other one", ErrTooMany)
 	}
 	// In the log before the first byte leaves; no log, no export.
-	if err := s.audit.Record(ctx, s.accounts.event(actor(ctx), "calls.exported", "calls", nil, map[string]any{"format": in.Format, "filter": filterWords(in.callFilter)})); err != nil {
+	if err := s.audit.Record(ctx, s.accounts.event(actor(ctx), "calls.exported", "calls", nil, map[string]any{"format": in.Format, "filter": filterWords(in.CallFilter)})); err != nil {
 		release()
 		return nil, err
 	}
@@ -112,7 +112,7 @@ func (s *Server) export(ctx context.Context, in *exportCalls) (*huma.StreamRespo
 }
 
 // filterWords are the parts of a filter for the audit log: not what was searched for, it may be a customer's number.
-func filterWords(f callFilter) map[string]string {
+func filterWords(f CallFilter) map[string]string {
 	words := map[string]string{}
 	for k, v := range map[string]string{"group": f.Group, "line": f.Line, "agent": f.Agent, "team": f.Team, "reason": f.Reason, "from": stamp(f.From), "to": stamp(f.To)} {
 		if v != "" {

@@ -99,7 +99,7 @@ func (s *Server) events(ctx context.Context, _ *nothing) (*huma.StreamResponse, 
 func (s *Server) stream(ctx context.Context, st *eventStream) error {
 	changes, stop := s.live.Watch()
 	defer stop()
-	ping := time.NewTicker(pingEvery)
+	ping := time.NewTicker(s.ping)
 	defer ping.Stop()
 	list, err := s.running(ctx)
 	if err != nil {

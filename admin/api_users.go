@@ -10,8 +10,8 @@ type userList struct {
 	Users []User `json:"users" nullable:"false"`
 }
 
-// userFields are what an admin sets of a user.
-type userFields struct {
+// UserFields are what an admin sets of a user.
+type UserFields struct {
 	Login    string   `json:"login" maxLength:"64"`
 	Name     string   `json:"name,omitempty" maxLength:"64"`
 	Role     Role     `json:"role" enum:"agent,supervisor,super_agent,admin"`
@@ -22,12 +22,12 @@ type userFields struct {
 	Theme    string   `json:"theme,omitempty" enum:"light,dark,auto"`
 }
 
-func (f userFields) user() User {
+func (f UserFields) user() User {
 	return User{Login: f.Login, Name: f.Name, Role: f.Role, Teams: f.Teams, Targets: f.Targets, Disabled: f.Disabled, Language: f.Language, Theme: f.Theme}
 }
 
 type newUserFields struct {
-	userFields
+	UserFields
 	Password string `json:"password" maxLength:"256"`
 }
 
@@ -36,7 +36,7 @@ type createUser struct{ Body newUserFields }
 type updateUser struct {
 	ID      string `path:"id" maxLength:"64"`
 	IfMatch string `header:"If-Match"`
-	Body    userFields
+	Body    UserFields
 }
 
 type setPassword struct {

@@ -68,6 +68,7 @@ type Server struct {
 	once    *onceEach
 	streams *slots
 	exports *slots
+	ping    time.Duration
 
 	listener net.Listener
 	tls      *tls.Config
@@ -111,7 +112,7 @@ func newServer(o Options) *Server {
 	}
 	s := &Server{accounts: o.Accounts, audit: o.Audit, calls: o.Calls, live: o.Live, settings: o.Settings, system: o.System, log: o.Log,
 		now: o.Now, proxies: o.TrustedProxies, tls: o.TLS, limits: newLimiters(o.Now), once: newOnceEach(o.Now),
-		streams: newSlots(maxStreams, maxStreamsEach), exports: newSlots(maxExports, maxExportsEach)}
+		streams: newSlots(maxStreams, maxStreamsEach), exports: newSlots(maxExports, maxExportsEach), ping: pingEvery}
 	s.life, s.endLife = context.WithCancel(context.Background())
 	return s
 }
