@@ -21,12 +21,12 @@ type Role = admin.Role
 
 // AddUserRequest is a user to make over the control socket.
 type AddUserRequest struct {
-	Login    string     `json:"login"`
-	Name     string     `json:"name,omitempty"`
+	Login    string   `json:"login"`
+	Name     string   `json:"name,omitempty"`
 	Role     Role     `json:"role"`
-	Teams    []string   `json:"teams,omitempty"`
-	Targets  []string   `json:"targets,omitempty"`
-	Password string     `json:"password"`
+	Teams    []string `json:"teams,omitempty"`
+	Targets  []string `json:"targets,omitempty"`
+	Password string   `json:"password"`
 }
 
 type passwordRequest struct {
