@@ -48,12 +48,8 @@ type Accounts struct {
 }
 
 // NewAccounts makes the service. now is the clock.
-func NewAccounts(s Stores, now func() time.Time) (*Accounts, error) {
-	h, err := newHasher(hashParams)
-	if err != nil {
-		return nil, err
-	}
-	return &Accounts{s: s, now: now, hasher: h, lockout: newLockout(now)}, nil
+func NewAccounts(s Stores, now func() time.Time) *Accounts {
+	return &Accounts{s: s, now: now, hasher: newHasher(hashParams), lockout: newLockout(now)}
 }
 
 func (a *Accounts) event(by Actor, action, object string, before, after any) Event {

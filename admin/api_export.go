@@ -13,14 +13,12 @@ import (
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
-	"github.com/xuri/excelize/v2"
 )
 
 const (
 	exportPage = 500
 	// exportStall is how long a client may take for one page of rows.
 	exportStall = 30 * time.Second
-	maxSheet    = 1_048_576 // rows of an XLSX sheet
 )
 
 type exportCalls struct {
@@ -223,55 +221,4 @@ func (j *jsonRows) row(v callView) error {
 func (j *jsonRows) close() error {
 	_, err := io.WriteString(j.w, "\n]\n")
 	return err
-}
-
-// sheetRows writes an XLSX file: the rows go to a temporary file beyond 16 MiB and to the client at the end. Cells are
-// text or numbers, never formulas; the quote in front is for who saves the sheet as CSV.
-type sheetRows struct {
-	out   io.Writer
-	file  *excelize.File
-	sheet *excelize.StreamWriter
-	n     int
-}
-
-func newSheetRows(w io.Writer) (*sheetRows, error) {
-	f := excelize.NewFile()
-	sheet, err := f.NewStreamWriter("Sheet1")
-	if err != nil {
-		return nil, fmt.Errorf("begin sheet: %w", err)
-	}
-	s := &sheetRows{out: w, file: f, sheet: sheet}
-	header := make([]any, len(exportHeader))
-	for i, h := range exportHeader {
-		header[i] = h
-	}
-	return s, s.write(header)
-}
-
-func (s *sheetRows) write(cells []any) error {
-	if s.n == maxSheet {
-		return fmt.Errorf("%w: a sheet holds %d rows; narrow the filter or export CSV", ErrInvalid, maxSheet)
-	}
-	s.n++
-	return s.sheet.SetRow("A"+strconv.Itoa(s.n), cells)
-}
-
-func (s *sheetRows) row(v callView) error {
-	text := v.cells()
-	cells := make([]any, len(text))
-	for i, t := range text[:len(text)-2] {
-		cells[i] = inert(t)
-	}
-	cells[len(text)-2], cells[len(text)-1] = v.RingSeconds, v.TalkSeconds
-	return s.write(cells)
-}
-
-func (s *sheetRows) close() error {
-	if err := s.sheet.Flush(); err != nil {
-		return fmt.Errorf("end sheet: %w", err)
-	}
-	if err := s.file.Write(s.out); err != nil {
-		return fmt.Errorf("write sheet: %w", err)
-	}
-	return s.file.Close()
 }

@@ -65,12 +65,12 @@ func TestExportsHoldTheSameRowsAndNoFormulas(t *testing.T) {
 	f, err := excelize.OpenReader(strings.NewReader(get("xlsx").body))
 	r.must(err)
 	defer f.Close()
-	sheet, err := f.GetRows("Sheet1")
+	sheet, err := f.GetRows("Calls")
 	r.must(err)
 	if d := cmp.Diff(rows, sheet); d != "" {
 		t.Errorf("xlsx differs from csv:\n%s", d)
 	}
-	if formula, _ := f.GetCellFormula("Sheet1", "E2"); formula != "" {
+	if formula, _ := f.GetCellFormula("Calls", "E2"); formula != "" {
 		t.Errorf("a formula: %s", formula)
 	}
 	var list []callView

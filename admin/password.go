@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"crypto/rand"
+	"encoding/base64"
 	"fmt"
 
 	"github.com/alexedwards/argon2id"
@@ -24,12 +25,17 @@ type hasher struct {
 	dummy           string // hash of a password nobody has: what an unknown login is compared with
 }
 
-func newHasher(p *argon2id.Params) (*hasher, error) {
-	dummy, err := argon2id.CreateHash(rand.Text(), p)
-	if err != nil {
-		return nil, fmt.Errorf("hash password: %w", err)
-	}
-	return &hasher{running: make(chan struct{}, hashesAtOnce), queued: make(chan struct{}, hashesAtOnce+hashesQueued), params: p, dummy: dummy}, nil
+func newHasher(p *argon2id.Params) *hasher {
+	return &hasher{running: make(chan struct{}, hashesAtOnce), queued: make(chan struct{}, hashesAtOnce+hashesQueued), params: p, dummy: dummyHash(p)}
+}
+
+// dummyHash is a random key in the form of a hash: no password is known for it, and comparing costs what comparing costs.
+func dummyHash(p *argon2id.Params) string {
+	salt, key := make([]byte, p.SaltLength), make([]byte, p.KeyLength)
+	_, _ = rand.Read(salt) // never fails (crypto/rand)
+	_, _ = rand.Read(key)
+	enc := base64.RawStdEncoding
+	return fmt.Sprintf("$argon2id$v=19$m=%d,t=%d,p=%d$%s$%s", p.Memory, p.Iterations, p.Parallelism, enc.EncodeToString(salt), enc.EncodeToString(key))
 }
 
 func (h *hasher) slot(ctx context.Context) (release func(), err error) {

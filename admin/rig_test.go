@@ -52,10 +52,8 @@ func newRig(t testing.TB, options ...func(*Options)) *rig {
 	c := &clock{at: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
 	r := &rig{t: t, clock: c, m: newMemory(c.now), users: map[Role]User{}}
 	var err error
-	r.acc, err = NewAccounts(Stores{r.m, r.m, r.m}, c.now)
-	r.must(err)
-	r.acc.hasher, err = newHasher(&argon2id.Params{Memory: 8, Iterations: 1, Parallelism: 1, SaltLength: 8, KeyLength: 16})
-	r.must(err)
+	r.acc = NewAccounts(Stores{r.m, r.m, r.m}, c.now)
+	r.acc.hasher = newHasher(&argon2id.Params{Memory: 8, Iterations: 1, Parallelism: 1, SaltLength: 8, KeyLength: 16})
 	o := Options{Listen: "127.0.0.1:0", Accounts: r.acc, Audit: r.m, Calls: r.m, Live: r.m, Settings: r.m, System: r.m, Log: slog.New(slog.DiscardHandler), Now: c.now}
 	for _, f := range options {
 		f(&o)

@@ -354,7 +354,7 @@ func (a *Accounts) SetupNeeded(ctx context.Context, announce func(code string)) 
 // Setup makes the first account, an admin, with the code from the log. The code is good once.
 func (a *Accounts) Setup(ctx context.Context, code string, n NewUser, address netip.Addr) (User, error) {
 	key := addressKey(address)
-	if wait := a.lockout.begin("setup", key); wait > 0 {
+	if wait := a.lockout.begin(key); wait > 0 { // by address only: 80 random bits need no other limit, and nobody can lock the owner out
 		return User{}, &LockedError{wait}
 	}
 	a.setupMu.Lock()
@@ -363,7 +363,7 @@ func (a *Accounts) Setup(ctx context.Context, code string, n NewUser, address ne
 	if a.setupCode == "" || subtle.ConstantTimeCompare([]byte(normal), []byte(a.setupCode)) != 1 {
 		return User{}, ErrDenied
 	}
-	a.lockout.succeeded("setup", key)
+	a.lockout.refund(key)
 	n.Role = Admin
 	u, err := a.create(ctx, Actor{Login: "first run", Address: address}, n, true)
 	if err == nil || errors.Is(err, ErrTaken) {

@@ -19,10 +19,9 @@ import (
 func (a *App) buildPanel() error {
 	c := a.cfg.Admin
 	data := panelStore{a.store}
-	var err error
-	a.accounts, err = admin.NewAccounts(admin.Stores{Accounts: data, Credentials: data, Audit: data}, time.Now)
-	if err != nil || c.Listen == "" {
-		return err
+	a.accounts = admin.NewAccounts(admin.Stores{Accounts: data, Credentials: data, Audit: data}, time.Now)
+	if c.Listen == "" {
+		return nil
 	}
 	o := admin.Options{
 		Listen: c.Listen, Accounts: a.accounts, Audit: data, Calls: data, Live: panelLive{a.exchange}, Settings: panelSettings{a.keeper},
@@ -42,6 +41,7 @@ func (a *App) buildPanel() error {
 		}
 		o.TrustedProxies = append(o.TrustedProxies, n)
 	}
+	var err error
 	if a.admin, err = admin.New(o); err != nil {
 		return fmt.Errorf("admin.listen: %w", err)
 	}

@@ -387,3 +387,36 @@ func FuzzSearchCalls(f *testing.F) {
 		}
 	})
 }
+
+func TestAStoreWithoutIndexesGetsThemAtTheNextStart(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, testConfig(dir))
+	keepAll(t, s, []bridge.CDR{ended("c1", noon, time.Minute), ended("c2", noon, 0)})
+	want := views(t, s)
+	_, err := s.submit(testCtx(t), classNormal, func(x *tx) error { // as an older version left it
+		for _, table := range []byte{tabSorted, tabCount, tabWord, tabWords} {
+			var keys [][]byte
+			if err := x.scan([]byte{table}, func(k []byte, _ *badger.Item) (bool, error) {
+				keys = append(keys, slices.Clone(k))
+				return true, nil
+			}); err != nil {
+				return err
+			}
+			for _, k := range keys {
+				if err := x.del(k); err != nil {
+					return err
+				}
+			}
+		}
+		return x.del(keyIndexed)
+	})
+	must(t, err)
+	must(t, s.Close())
+	s = open(t, testConfig(dir))
+	if d := cmp.Diff(want, views(t, s)); d != "" {
+		t.Error(d)
+	}
+	if n, err := s.CountCalls(testCtx(t), CallSearch{}); err != nil || n.Incoming != 1 || n.Missed != 1 {
+		t.Errorf("%+v %v", n, err)
+	}
+}

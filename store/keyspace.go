@@ -59,6 +59,7 @@ var (
 	keyAliasSeq = []byte{tabMeta, 'a'}
 	keyRebuild  = []byte{tabMeta, 'r'}
 	keySettings = []byte{tabSettings}
+	keyIndexed  = []byte{tabMeta, 'i'} // the indexes of callindex.go are there
 )
 
 func key(table byte, parts ...string) []byte {
