@@ -3,12 +3,14 @@ package appliance
 import (
 	"context"
 	"encoding/json"
+	"io"
 	"net/http"
 	"net/url"
 	"strconv"
 	"time"
 
 	"deskbridge/frontdesk"
+	"deskbridge/graph"
 	"deskbridge/policy"
 )
 
@@ -25,6 +27,37 @@ func (c *Control) officeRoutes(mux *http.ServeMux) {
 		changes, err := c.office.AdoptFromMeta(r.Context(), r.PathValue("line"))
 		c.reply(w, changesAnswer{Changes: changes}, err)
 	})
+	mux.HandleFunc("POST /lines/{line}/holidays", func(w http.ResponseWriter, r *http.Request) {
+		c.applying.Lock()
+		defer c.applying.Unlock()
+		changes, err := c.office.ImportHolidays(r.Context(), r.PathValue("line"), http.MaxBytesReader(w, r.Body, maxCalendar))
+		c.reply(w, changesAnswer{Changes: changes}, err)
+	})
+	mux.HandleFunc("GET /lines/{line}/templates", func(w http.ResponseWriter, r *http.Request) {
+		list, err := c.office.Templates(r.Context(), r.PathValue("line"))
+		c.reply(w, list, err)
+	})
+	mux.HandleFunc("POST /lines/{line}/templates", c.createTemplate)
+	mux.HandleFunc("DELETE /lines/{line}/templates/{name}", func(w http.ResponseWriter, r *http.Request) {
+		c.reply(w, struct{}{}, c.office.DeleteTemplate(r.Context(), r.PathValue("line"), r.PathValue("name")))
+	})
+	mux.HandleFunc("GET /callbacks", func(w http.ResponseWriter, r *http.Request) {
+		list, err := c.office.Callbacks(r.Context())
+		c.reply(w, list, err)
+	})
+}
+
+// maxCalendar bounds a calendar file.
+const maxCalendar = 1 << 20
+
+func (c *Control) createTemplate(w http.ResponseWriter, r *http.Request) {
+	o := TemplateOrder{Line: r.PathValue("line")}
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxDocument)).Decode(&o.Template); err != nil {
+		answer(w, http.StatusUnprocessableEntity, controlError{Code: "invalid", Message: "the template cannot be read: " + err.Error()})
+		return
+	}
+	t, err := c.office.CreateTemplate(r.Context(), o)
+	c.reply(w, t, err)
 }
 
 // reply answers with what was asked for, or with the error.
@@ -99,4 +132,37 @@ func (c *ControlClient) AdoptFromMeta(ctx context.Context, line string) ([]Chang
 	var a changesAnswer
 	err = json.Unmarshal(body, &a)
 	return a.Changes, err
+}
+
+// ImportHolidays puts a calendar file's events into a line's call hours.
+func (c *ControlClient) ImportHolidays(ctx context.Context, line string, calendar io.Reader) ([]Change, error) {
+	return c.changes(ctx, http.MethodPost, "/lines/"+url.PathEscape(line)+"/holidays", "", calendar)
+}
+
+// Templates lists the templates of a line's account.
+func (c *ControlClient) Templates(ctx context.Context, line string) (list []graph.Template, err error) {
+	return list, c.get(ctx, "/lines/"+url.PathEscape(line)+"/templates", &list)
+}
+
+// CreateTemplate hands a template to Meta.
+func (c *ControlClient) CreateTemplate(ctx context.Context, o TemplateOrder) (t graph.Template, err error) {
+	body, err := json.Marshal(o.Template)
+	if err != nil {
+		return t, err
+	}
+	if body, err = c.do(ctx, http.MethodPost, "/lines/"+url.PathEscape(o.Line)+"/templates", body); err != nil {
+		return t, err
+	}
+	return t, json.Unmarshal(body, &t)
+}
+
+// DeleteTemplate deletes a template in every language.
+func (c *ControlClient) DeleteTemplate(ctx context.Context, line, name string) error {
+	_, err := c.do(ctx, http.MethodDelete, "/lines/"+url.PathEscape(line)+"/templates/"+url.PathEscape(name), nil)
+	return err
+}
+
+// Callbacks lists who waits to be called back.
+func (c *ControlClient) Callbacks(ctx context.Context) (list []CallbackRow, err error) {
+	return list, c.get(ctx, "/callbacks", &list)
 }

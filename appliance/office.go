@@ -5,12 +5,14 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
 
 	"deskbridge/bridge"
 	"deskbridge/frontdesk"
+	"deskbridge/graph"
 	"deskbridge/policy"
 	"deskbridge/store"
 )
@@ -25,6 +27,13 @@ type Office interface {
 	LineAtMeta(ctx context.Context, line string, apply bool) (frontdesk.MetaState, error)
 	// AdoptFromMeta takes over what somebody set at Meta into our settings.
 	AdoptFromMeta(ctx context.Context, line string) ([]Change, error)
+	// ImportHolidays puts the events of a calendar file into a line's call hours as closed dates.
+	ImportHolidays(ctx context.Context, line string, calendar io.Reader) ([]Change, error)
+	Templates(ctx context.Context, line string) ([]graph.Template, error)
+	CreateTemplate(ctx context.Context, o TemplateOrder) (graph.Template, error)
+	DeleteTemplate(ctx context.Context, line, name string) error
+	// Callbacks are the requests somebody still has to call for, the one due first first.
+	Callbacks(ctx context.Context) ([]CallbackRow, error)
 }
 
 // ExplainQuery asks about a customer as people name them: a number, an alias, or our ID.

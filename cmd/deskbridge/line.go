@@ -6,17 +6,22 @@ import (
 	"io"
 	"time"
 
+	"deskbridge/appliance"
 	"deskbridge/frontdesk"
 )
 
 func lineCommand(ctx context.Context, c *invocation) error {
 	path := c.configFlag()
+	file := c.flags.String("f", "", "holidays: calendar `file` (ICS); - reads standard input")
 	verb := c.verb()
 	name := c.verb()
-	if err := c.parse(0); err != nil {
+	if err := c.parse(1); err != nil {
 		return err
 	}
-	if name == "" || verb != "status" && verb != "apply" && verb != "adopt" {
+	if name == "" {
+		name = c.flags.Arg(0)
+	}
+	if name == "" || verb != "status" && verb != "apply" && verb != "adopt" && (verb != "holidays" || *file == "") {
 		c.flags.Usage()
 		return errUsage
 	}
@@ -26,8 +31,8 @@ func lineCommand(ctx context.Context, c *invocation) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestLimit)
 	defer cancel()
-	if verb == "adopt" {
-		changes, err := daemon.AdoptFromMeta(ctx, name)
+	if verb == "adopt" || verb == "holidays" {
+		changes, err := adoptOrImport(ctx, daemon, verb, name, *file)
 		if err != nil {
 			return err
 		}
@@ -48,6 +53,18 @@ func lineCommand(ctx context.Context, c *invocation) error {
 		return errProblems
 	}
 	return nil
+}
+
+func adoptOrImport(ctx context.Context, d *appliance.ControlClient, verb, name, file string) ([]appliance.Change, error) {
+	if verb == "adopt" {
+		return d.AdoptFromMeta(ctx, name)
+	}
+	calendar, err := openDocument(file)
+	if err != nil {
+		return nil, err
+	}
+	defer calendar.Close()
+	return d.ImportHolidays(ctx, name, calendar)
 }
 
 func printLine(w io.Writer, name string, st frontdesk.MetaState) {
