@@ -341,13 +341,13 @@ func TestTheCountsSurviveARestart(t *testing.T) {
 	for range 5 {
 		last = w.allowed(cust)
 	}
-	w.asked(w.customer(simulator.CustomerConfig{Phone: "4915112345679", Permission: simulator.PermissionNone, WindowClosed: true}))
+	other := w.customer(simulator.CustomerConfig{Phone: "4915112345679", Permission: simulator.PermissionNone, WindowClosed: true})
+	w.asked(other)
 	w.stop()
 	w.open()
 	w.must(w.phone.Close())
 	w.phone = w.newPhone("1001", simulator.PhoneAnswer{})
 	w.refused(cust, policy.RuleAttempts)
-	other := w.customer2("4915112345679")
 	w.mayNotAsk(other, w.lastAsk(other).Add(policy.Week))
 	// The decision about an earlier call is made again from the ledger alone.
 	e, err := w.app.ExplainCall(t.Context(), last.ID)
