@@ -47,13 +47,19 @@ func (r *rings) may(watch string, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	x := r.by[watch]
-	return !now.Before(x.next) && !now.Before(x.ask)
+	return !now.Before(x.next) && !now.Before(x.ask) && (r.asks < asksPerLook || r.over(now))
+}
+
+// over reports whether the time that the questions are counted in has passed.
+func (r *rings) over(now time.Time) bool {
+	since := now.Sub(r.begun)
+	return since < 0 || since >= lookEvery
 }
 
 // mayAsk counts a question to Meta.
 func (r *rings) mayAsk(watch, customer string, now time.Time) (ok bool) {
 	r.change(watch, func(x *ringing) {
-		if since := now.Sub(r.begun); since < 0 || since >= lookEvery {
+		if r.over(now) {
 			r.begun, r.asks = now, 0
 		}
 		if ok = r.asks < asksPerLook; ok {

@@ -77,6 +77,10 @@ func (r *watchRound) look(ctx context.Context, w store.Watch) error {
 	if !d.rings.may(w.ID, r.now) || !r.ready(ctx, w.Agent) {
 		return nil
 	}
+	// Most customers have not answered yet: this is all that is read about them.
+	if pair, _, _, err := d.store.PolicyState(ctx, w.Line, w.Customer); err != nil || presumed(pair, r.now) == nil {
+		return err
+	}
 	target, found := d.cfg.Phones.Target(w.Agent)
 	if _, ok := d.line(w.Line); !ok || !found {
 		return nil
