@@ -193,7 +193,17 @@ func TestOneAgentIsRungForOneCustomerAtATime(t *testing.T) {
 	if r.phones.summons[0].Customer.ID != first.ID {
 		t.Error("the older wish comes first")
 	}
-	r.rings(2, "the next look") // the fake's agent is not busy
+	r.rings(1, "the next look")
+	r.phones.answer(r.ctx())
+	r.settle()
+	r.rings(2, "the first wish was answered")
+	r.pass(ringPause - time.Second)
+	r.c = first
+	r.ringMe(agent)
+	r.allow()
+	r.rings(2, "the second was not, and the agent is left alone")
+	r.pass(time.Second)
+	r.rings(3, "afterwards")
 }
 
 func TestMetaIsAskedSeldomAboutMany(t *testing.T) {
