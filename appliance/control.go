@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"sync"
 	"time"
+
+	"deskbridge/admin"
 )
 
 // SettingsKeeper holds the settings in force. Apply stores the new ones and swaps them in, or changes nothing.
@@ -75,7 +77,8 @@ type Control struct {
 	listener net.Listener
 	server   *http.Server
 	served   sync.WaitGroup
-	applying sync.Mutex // one change at a time: each is a diff against the one before
+	accounts *admin.Accounts // set before Start; nil in tests of the rest
+	applying sync.Mutex      // one change at a time: each is a diff against the one before
 }
 
 // NewControl binds the socket in dataDir. Only one process uses a data folder (the store sees to that), so a socket that

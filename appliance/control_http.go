@@ -36,6 +36,7 @@ func (c *Control) handler() http.Handler {
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, c.reporter.Status()) })
 	mux.HandleFunc("GET /calls", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, c.reporter.Calls()) })
 	c.officeRoutes(mux)
+	c.addAccounts(mux)
 	return c.fence(mux)
 }
 

@@ -95,6 +95,7 @@ func (k *keeper) read(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.complete() // what an older version stored lacks newer options
 	if err := s.Resolve(); err != nil {
 		k.app.log.Warn("a secret could not be read again; its last known value stays in use", "err", err)
 	}
@@ -107,11 +108,17 @@ func (k *keeper) read(ctx context.Context) error {
 
 // Apply implements SettingsKeeper.
 func (k *keeper) Apply(ctx context.Context, next *Settings) error {
+	next.complete()
 	if err := next.Validate(); err != nil {
 		return err
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	return k.apply(ctx, next)
+}
+
+// apply is Apply for who holds mu and has validated.
+func (k *keeper) apply(ctx context.Context, next *Settings) error {
 	data, err := next.Freeze()
 	if err != nil {
 		return err

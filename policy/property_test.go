@@ -12,7 +12,7 @@ import (
 
 // The properties run a hundred histories each by default; the full number is
 //
-//	go test ./policy -run Random -rapid.checks=100000
+//	go test ./policy -run Random -timeout 2h -rapid.checks=100000
 
 var epoch = time.Date(2026, 11, 2, 8, 0, 0, 0, time.UTC)
 

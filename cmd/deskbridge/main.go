@@ -61,6 +61,8 @@ var commands = []command{
 	{"policy", "explain --line LINE --customer C [--at TIME] | explain --call ID", "tell whether a customer may be called, by which rule, on which facts, and when next", policyCommand},
 	{"template", "list | create | delete --line LINE [flags]", "list, create and delete the message templates that calls need", templateCommand},
 	{"callback", "list", "list the customers who wait to be called back, the one due first first", callbackCommand},
+	{"user", "add [flags] LOGIN | passwd [flags] LOGIN | list", "manage who may sign in to the panel of the running daemon", user},
+	{"token", "create --user LOGIN --name NAME --scopes LIST", "make an API token", token},
 	{"status", "[--config FILE]", "show what the running daemon is doing", status},
 	{"version", "", "show version, commit, Go and libopus", showVersion},
 }

@@ -42,6 +42,8 @@ type stageOptions struct {
 	sipPort uint16     // 0: any
 	page    string     // listen address of the simulated Meta and its page
 	timing  simulator.Timing
+	// panel is the listen address of the API; empty: any port of this machine
+	panel string
 	// password is the softphone's; empty: a new one
 	password string
 	phone    simulator.PhoneConfig // built-in phone: what it does; identity is filled in
@@ -86,7 +88,7 @@ func (s *stage) build(ctx context.Context, o stageOptions) (err error) {
 	cfg := appliance.DefaultConfig()
 	cfg.DataDir = filepath.Join(s.dir, "data")
 	cfg.Graph.BaseURL = s.meta.URL()
-	cfg.Webhook.Listen, cfg.Admin.Listen, cfg.Metrics.Listen = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
+	cfg.Webhook.Listen, cfg.Admin.Listen, cfg.Metrics.Listen = "127.0.0.1:0", firstOf(o.panel, "127.0.0.1:0"), "127.0.0.1:0"
 	cfg.SIP.UDP = netip.AddrPortFrom(o.address, o.sipPort).String()
 	cfg.SIP.TCP = cfg.SIP.UDP
 	cfg.WebRTC.Address = o.address.String()
@@ -128,6 +130,23 @@ func (s *stage) build(ctx context.Context, o stageOptions) (err error) {
 	register, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	return s.phone.Register(register)
+}
+
+func firstOf(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+// addAdmin makes the user who may sign in to the panel.
+func (s *stage) addAdmin(ctx context.Context, login, password string) error {
+	_, err := appliance.NewControlClient(filepath.Join(s.dir, "data")).AddUser(ctx, appliance.AddUserRequest{
+		Login: login, Name: "Demo admin", Role: "admin", Targets: []string{"phone:" + softphone}, Password: password})
+	if err != nil {
+		return fmt.Errorf("make the panel's user: %w", err)
+	}
+	return nil
 }
 
 func newPassword() string { return rand.Text()[:12] }
