@@ -75,6 +75,15 @@ func (d *dialPlan) toCustomer(p *plant, o bridge.Offer, who caller, l Line, c br
 	return r
 }
 
+// explain tells an agent why the customer may not be called.
+func (d *dialPlan) explain(o bridge.Offer, who caller, l Line, c bridge.Customer, dec policy.Decision) bridge.Stage {
+	now := d.now().In(l.zone())
+	if who.refusal == "announce" && o.Via == nil {
+		return bridge.Stage{Targets: d.menu(ivr.Announcement(who.language, "refusal", ivr.Sentence(dec, now))), Early: true}
+	}
+	return bridge.Stage{Targets: d.menu(ivr.RefusalMenu(who.language, l.withTemplates(dec), d.request(o, l, c), d.desk, now))}
+}
+
 // withTemplates is a refusal with what a template makes possible: policy knows of messages, not of templates, and so holds
 // a call button for impossible outside the message window.
 func (l Line) withTemplates(dec policy.Decision) policy.Decision {
@@ -87,15 +96,6 @@ func (l Line) withTemplates(dec policy.Decision) policy.Decision {
 		dec.Possible = append(slices.Clone(dec.Possible), policy.ActionButton)
 	}
 	return dec
-}
-
-// explain tells an agent why the customer may not be called.
-func (d *dialPlan) explain(o bridge.Offer, who caller, l Line, c bridge.Customer, dec policy.Decision) bridge.Stage {
-	now := d.now().In(l.zone())
-	if who.refusal == "announce" && o.Via == nil {
-		return bridge.Stage{Targets: d.menu(ivr.Announcement(who.language, "refusal", ivr.Sentence(dec, now))), Early: true}
-	}
-	return bridge.Stage{Targets: d.menu(ivr.RefusalMenu(who.language, l.withTemplates(dec), d.request(o, l, c), d.desk, now))}
 }
 
 func (d *dialPlan) request(o bridge.Offer, l Line, c bridge.Customer) ivr.Request {

@@ -41,7 +41,7 @@ func (d *Desk) Ask(ctx context.Context, r Request) (Sent, error) {
 		return Sent{Decision: decision}, nil
 	case decision.Template || wished:
 		if problem != nil {
-			return Sent{Decision: decision, Err: problem}, nil
+			return Sent{Decision: decision, Err: problem}, nil //nolint:nilerr // it is told in Sent
 		}
 	default:
 		template = nil

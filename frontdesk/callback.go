@@ -67,12 +67,15 @@ func (d *Desk) wantCallback(ctx context.Context, cb store.Callback) error {
 	return err
 }
 
+// farAway is when a line that opens later counts as one that does not open.
+const farAway = 366 * policy.Day
+
 // openTime is when a line has been open for long enough after from. A line that does not open within a year counts every hour.
 func openTime(h policy.Hours, from time.Time, enough time.Duration) time.Time {
 	at, left := from, enough
 	for range 1000 { // far more spans than any sensible enough takes
 		open, ok := h.NextOpen(at)
-		if !ok {
+		if !ok || open.Sub(from) > farAway {
 			break
 		}
 		end, ok := h.NextChange(open)

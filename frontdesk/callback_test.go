@@ -114,6 +114,7 @@ func TestDueTimeCountsInCallHours(t *testing.T) {
 		"never open: every hour":      {policy.Hours{Zone: "Nowhere/None"}, noon, noon.Add(2 * time.Hour)},
 		"opened by hand until hours":  {once(morning, true, day(23, 13, 0)), noon, day(24, 9, 0)},
 		"closed by hand in the hours": {once(morning, false, day(24, 9, 0)), day(23, 8, 0), day(24, 11, 0)},
+		"closed by hand for good":     {once(morning, false, day(23, 8, 0).AddDate(forGood, 0, 0)), noon, noon.Add(2 * time.Hour)},
 		"zone with daylight saving":   {policy.Hours{Zone: "Europe/Berlin", Weekly: []policy.Span{{Day: 0, From: 0, To: 4 * 60}}}, time.Date(2027, 3, 28, 0, 30, 0, 0, time.UTC), time.Date(2027, 4, 3, 22, 30, 0, 0, time.UTC)},
 	} {
 		if got := openTime(c.hours, c.from, 2*time.Hour); !got.Equal(c.want) {

@@ -103,6 +103,22 @@ func TestNoMessageOutsideHours(t *testing.T) {
 	}
 }
 
+func TestClosedByHandWithoutAnEndStaysClosed(t *testing.T) {
+	r := newRig(t)
+	_, err := r.store.SetLineOverride(r.ctx(), "main", &store.HoursOverride{By: agent, At: noon}, noon)
+	r.must(err)
+	for i, after := range []time.Duration{0, 100 * policy.Day} {
+		r.at(noon.Add(after))
+		if d := r.customerCalls(fmt.Sprint("k", i)); d.Rule != policy.RuleHours {
+			t.Fatalf("%+v", d)
+		}
+	}
+	r.settle()
+	if n := r.number.n("text"); n != 1 {
+		t.Fatalf("%d messages in one closed span", n)
+	}
+}
+
 func (r *rig) override(open bool) {
 	r.t.Helper()
 	_, err := r.store.SetLineOverride(r.ctx(), "main", &store.HoursOverride{Open: open, Until: r.now().Add(2 * time.Hour), By: agent, At: r.now()}, r.now())

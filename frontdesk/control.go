@@ -17,7 +17,7 @@ const (
 	maxOverride = policy.Day
 )
 
-// ErrControl: what a person asked for lacks something; the error says what.
+// ErrControl says that what a person asked for lacks something; the error names it.
 var ErrControl = errors.New("not possible like this")
 
 // Control is what a person decides about a customer. It is in the ledger with their name; the reason is erased with the customer.
@@ -45,15 +45,15 @@ func (c Control) check(reason bool) error {
 
 // Block puts a customer on the blocklist of all lines: no call in or out, no message.
 func (d *Desk) Block(ctx context.Context, c Control) error {
-	return d.control(ctx, c, policy.EventBlocked, "a customer was blocked")
+	return d.control(ctx, c, policy.EventBlocked)
 }
 
 // Unblock takes a customer off it.
 func (d *Desk) Unblock(ctx context.Context, c Control) error {
-	return d.control(ctx, c, policy.EventFreed, "a customer is no longer blocked")
+	return d.control(ctx, c, policy.EventFreed)
 }
 
-func (d *Desk) control(ctx context.Context, c Control, kind policy.EventKind, said string) error {
+func (d *Desk) control(ctx context.Context, c Control, kind policy.EventKind) error {
 	err := c.check(kind == policy.EventBlocked)
 	if _, ok := d.line(c.Line); err == nil && !ok {
 		err = fmt.Errorf("line %q: %w", c.Line, errNoLine)
@@ -65,7 +65,7 @@ func (d *Desk) control(ctx context.Context, c Control, kind policy.EventKind, sa
 	if err != nil {
 		return fmt.Errorf("%s: %w", kind, err)
 	}
-	d.log.Info(said, "customer", c.Customer.ID, "by", c.By)
+	d.log.Info("the blocklist was changed", "event", string(kind), "customer", c.Customer.ID, "by", c.By)
 	return nil
 }
 

@@ -63,7 +63,7 @@ func TestControlsNeedAName(t *testing.T) {
 		if _, err := r.desk.Override(r.ctx(), c, action); !errors.Is(err, ErrControl) && !errors.Is(err, errNoLine) {
 			t.Errorf("override, %s: %v", name, err)
 		}
-		if c.Until == good.Until && action == policy.ActionCall {
+		if c.Until.Equal(good.Until) && action == policy.ActionCall {
 			if err := r.desk.Block(r.ctx(), c); err == nil {
 				t.Errorf("block, %s: no error", name)
 			}

@@ -149,7 +149,8 @@ func (d *Desk) Look() {
 	}
 }
 
-// The loops' rhythm: a round at least every lookEvery, and a rest after each so that a busy hour does not keep them running.
+// The loops' rhythm: a round at least every lookEvery, however idle the desk; and after each a rest of lookRest or nine times what the
+// round took, so that a busy hour does not keep them running.
 const (
 	lookEvery = 30 * time.Second
 	lookRest  = time.Second
@@ -160,11 +161,12 @@ func (d *Desk) loop(what string, wake <-chan struct{}, round func(context.Contex
 		tick := time.NewTicker(lookEvery)
 		defer tick.Stop()
 		for d.ctx.Err() == nil {
+			begun := time.Now()
 			func() {
 				defer d.fence(what)
 				round(d.ctx)
 			}()
-			rest := time.NewTimer(lookRest)
+			rest := time.NewTimer(min(max(lookRest, 9*time.Since(begun)), lookEvery))
 			select {
 			case <-rest.C:
 			case <-d.ctx.Done():

@@ -49,11 +49,17 @@ func (d *Desk) inquire(ctx context.Context, line string, c bridge.Customer, acti
 	return i, nil
 }
 
+// forGood is the end of what was opened or closed by hand without one.
+const forGood = 10 // years
+
 // hours are the line's with what somebody opened or closed by hand.
 func hours(l *LineConfig, st store.LineState) policy.Hours {
 	h := l.Hours
 	if o := st.Override; o != nil {
 		h.Once = &policy.HoursOnce{Open: o.Open, Until: o.Until}
+		if o.Until.IsZero() {
+			h.Once.Until = o.At.AddDate(forGood, 0, 0)
+		}
 	}
 	return h
 }

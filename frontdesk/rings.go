@@ -20,6 +20,8 @@ const (
 type rings struct {
 	mu sync.Mutex
 	by map[string]ringing // watch ID
+	// rested is from when an agent who was rung for anybody and did not answer may be rung again.
+	rested map[string]time.Time
 
 	asks  int // since begun
 	begun time.Time
@@ -47,13 +49,19 @@ func (r *rings) may(watch string, now time.Time) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	x := r.by[watch]
-	return !now.Before(x.next) && !now.Before(x.ask)
+	return !now.Before(x.next) && !now.Before(x.ask) && (r.asks < asksPerLook || r.over(now))
+}
+
+// over reports whether the time that the questions are counted in has passed.
+func (r *rings) over(now time.Time) bool {
+	since := now.Sub(r.begun)
+	return since < 0 || since >= lookEvery
 }
 
 // mayAsk counts a question to Meta.
 func (r *rings) mayAsk(watch, customer string, now time.Time) (ok bool) {
 	r.change(watch, func(x *ringing) {
-		if since := now.Sub(r.begun); since < 0 || since >= lookEvery {
+		if r.over(now) {
 			r.begun, r.asks = now, 0
 		}
 		if ok = r.asks < asksPerLook; ok {
@@ -77,14 +85,32 @@ func (r *rings) news(customer string) {
 }
 
 // begin counts a ring; false: there were enough.
-func (r *rings) begin(watch string, now time.Time) (ok bool) {
+func (r *rings) begin(watch, agent string, now time.Time) (ok bool) {
 	r.change(watch, func(x *ringing) {
 		if ok = x.tries < ringTries; ok {
 			x.tries++
 			x.next = now.Add(ringPause)
+			if r.rested == nil {
+				r.rested = map[string]time.Time{}
+			}
+			r.rested[agent] = x.next
 		}
 	})
 	return ok
+}
+
+// rests says whether an agent is left alone now.
+func (r *rings) rests(agent string, now time.Time) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return now.Before(r.rested[agent])
+}
+
+// answered is that an agent took the ring: there is no need to leave them alone.
+func (r *rings) answered(agent string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.rested, agent)
 }
 
 // later begins the tries anew after a pause.
@@ -105,6 +131,11 @@ func (r *rings) keep(open map[string]bool, now time.Time) {
 	for id, x := range r.by {
 		if !open[id] && !now.Before(x.next) {
 			delete(r.by, id)
+		}
+	}
+	for agent, until := range r.rested {
+		if !now.Before(until) {
+			delete(r.rested, agent)
 		}
 	}
 }

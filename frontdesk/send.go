@@ -42,7 +42,7 @@ type Sent struct {
 	Err error
 }
 
-// ErrTemplate: the message must be a template, and none is approved.
+// ErrTemplate says that the message must be a template, and none is approved.
 var ErrTemplate = errors.New("no approved template")
 
 // Button sends a call button: free-form inside the 24-hour window, as the line's template outside.
@@ -73,7 +73,7 @@ func (d *Desk) message(ctx context.Context, r Request, action policy.Action, kin
 	}
 	template, err := d.pick(ctx, l, r.Template, own, of, closed)
 	if err != nil {
-		return Sent{Decision: decision, Err: err}, nil
+		return Sent{Decision: decision, Err: err}, nil //nolint:nilerr // it is told in Sent
 	}
 	m := store.Message{Line: l.ID, Customer: r.Customer.ID, Kind: kind, Call: r.Call, By: r.By, Text: r.Text}
 	out := d.send(ctx, m, template, func(ctx context.Context, m store.Message) (string, error) {

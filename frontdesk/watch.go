@@ -77,6 +77,10 @@ func (r *watchRound) look(ctx context.Context, w store.Watch) error {
 	if !d.rings.may(w.ID, r.now) || !r.ready(ctx, w.Agent) {
 		return nil
 	}
+	// Most customers have not answered yet: this is all that is read about them.
+	if pair, _, _, err := d.store.PolicyState(ctx, w.Line, w.Customer); err != nil || presumed(pair, r.now) == nil {
+		return err
+	}
 	target, found := d.cfg.Phones.Target(w.Agent)
 	if _, ok := d.line(w.Line); !ok || !found {
 		return nil
@@ -93,7 +97,7 @@ func (r *watchRound) look(ctx context.Context, w store.Watch) error {
 	if err != nil || !ok {
 		return err
 	}
-	if !d.rings.begin(w.ID, d.now()) {
+	if !d.rings.begin(w.ID, w.Agent, r.now) {
 		d.metrics.rung.WithLabelValues("given_up").Inc()
 		d.log.Info("an agent whose customer allows calls was rung in vain and is not rung again", "line", w.Line, "agent", w.Agent)
 		_, err := d.store.CloseWatch(ctx, w.ID, store.WatchDone, d.now())
@@ -104,12 +108,12 @@ func (r *watchRound) look(ctx context.Context, w store.Watch) error {
 	return nil
 }
 
-// ready says whether an agent can be rung: available, and in no call.
+// ready says whether an agent can be rung: available, in no call, and not rung in vain a moment ago.
 func (r *watchRound) ready(ctx context.Context, agent string) bool {
 	free, known := r.free[agent]
 	if !known {
 		a, err := r.d.store.Availability(ctx, agent)
-		free = err == nil && a.Available && !r.d.cfg.Phones.Busy(agent)
+		free = err == nil && a.Available && !r.d.cfg.Phones.Busy(agent) && !r.d.rings.rests(agent, r.now)
 		r.free[agent] = free
 	}
 	return free
@@ -165,6 +169,7 @@ func (d *Desk) ring(w store.Watch, c bridge.Customer, target bridge.Target) {
 	menu := d.cfg.Phones.RingMenu(w.Agent, c, c.Dialable(), later)
 	menu.Dialer = answered{menu.Dialer, func() {
 		d.metrics.rung.WithLabelValues("answered").Inc()
+		d.rings.answered(w.Agent)
 		d.closeWatch(w)
 	}}
 	d.metrics.rung.WithLabelValues("rung").Inc()

@@ -161,6 +161,8 @@ func TestWatchOfAnErasedCustomerIsClosed(t *testing.T) {
 	r := newRig(t)
 	_, err := r.store.OpenWatch(r.ctx(), store.Watch{Line: "main", Customer: "nobody", Agent: agent, Since: noon, Until: noon.Add(time.Hour)})
 	r.must(err)
+	_, err = r.store.RecordEvent(r.ctx(), "main", "nobody", policy.Event{Kind: policy.EventGranted, At: noon, Permanent: true}, nil)
+	r.must(err)
 	r.rings(0, "nobody there")
 	if len(r.open1()) != 0 {
 		t.Fatalf("%+v", r.open1())
@@ -191,7 +193,17 @@ func TestOneAgentIsRungForOneCustomerAtATime(t *testing.T) {
 	if r.phones.summons[0].Customer.ID != first.ID {
 		t.Error("the older wish comes first")
 	}
-	r.rings(2, "the next look") // the fake's agent is not busy
+	r.rings(1, "the next look")
+	r.phones.answer(r.ctx())
+	r.settle()
+	r.rings(2, "the first wish was answered")
+	r.pass(ringPause - time.Second)
+	r.c = first
+	r.ringMe(agent)
+	r.allow()
+	r.rings(2, "the second was not, and the agent is left alone")
+	r.pass(time.Second)
+	r.rings(3, "afterwards")
 }
 
 func TestMetaIsAskedSeldomAboutMany(t *testing.T) {
@@ -215,10 +227,10 @@ func TestMetaIsAskedSeldomAboutMany(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	// Meta says no to all of them now; the desk is woken every second for two minutes.
-	for range 120 {
+	// Meta says no to all of them now; the desk is woken every two seconds for two minutes.
+	for range 60 {
 		r.desk.ringWatches(r.ctx())
-		r.pass(time.Second)
+		r.pass(2 * time.Second)
 	}
 	if n := r.number.n("live"); n > 4*asksPerLook {
 		t.Fatalf("Meta was asked %d times in two minutes", n)
