@@ -142,6 +142,7 @@ func TestOutboundCallsTakeTheLineOfTheirPrefixOrTheirPhone(t *testing.T) {
 		{"a trunk named like a phone has its own rights", "trunk:1001", "015112345678", "help", "4915112345678", ""},
 		{"alias", "phone:1001", "99900000001", "sales", "", "99900000001"},
 		{"alias with plus", "phone:1001", "+99900000001", "sales", "", "99900000001"},
+		{"alias behind a line's prefix", "phone:1001", "8199900000001", "help", "", "99900000001"},
 		{"unknown alias", "phone:1001", "99900000009", "", "", ""},
 		{"nobody", "phone:1009", "+6281234567890", "", "", ""},
 		{"rubbish", "phone:1001", "alice", "", "", ""},
