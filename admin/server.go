@@ -34,7 +34,9 @@ type Health interface {
 type Options struct {
 	Listen string // address and port
 	Health Health
-	Log    *slog.Logger
+	// Recordings serves the signed links below /recordings/; nil: there are none.
+	Recordings http.Handler
+	Log        *slog.Logger
 }
 
 // Server is the admin listener.
@@ -52,7 +54,7 @@ func New(o Options) (*Server, error) {
 		return nil, fmt.Errorf("admin listener: %w", err)
 	}
 	s := &Server{log: o.Log, listener: newLimitListener(l, maxConnections)}
-	router, err := s.router(o.Health)
+	router, err := s.router(o.Health, o.Recordings)
 	if err != nil {
 		return nil, errors.Join(err, l.Close())
 	}
@@ -68,7 +70,7 @@ func New(o Options) (*Server, error) {
 	return s, nil
 }
 
-func (s *Server) router(h Health) (http.Handler, error) {
+func (s *Server) router(h Health, recordings http.Handler) (http.Handler, error) {
 	gin.SetMode(gin.ReleaseMode)
 	r := gin.New()
 	// gin believes X-Forwarded-For from everybody unless told otherwise, and address limits would then be void.
@@ -78,6 +80,10 @@ func (s *Server) router(h Health) (http.Handler, error) {
 	r.HandleMethodNotAllowed = true
 	r.Use(s.fence)
 	addProbes(r, h)
+	if recordings != nil {
+		r.GET("/recordings/*link", gin.WrapH(recordings))
+		r.HEAD("/recordings/*link", gin.WrapH(recordings))
+	}
 	return r, nil
 }
 

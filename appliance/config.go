@@ -2,7 +2,6 @@ package appliance
 
 import (
 	"io"
-	"path/filepath"
 	"time"
 )
 
@@ -145,9 +144,6 @@ func (c *Config) Validate() error {
 func (c *Config) resolve() {
 	if c.WebRTC.PublicAddress == "" {
 		c.WebRTC.PublicAddress = c.PublicAddress
-	}
-	if c.Recordings.Dir == "" {
-		c.Recordings.Dir = filepath.Join(c.DataDir, recordingsFolder)
 	}
 	if c.RTP.Address == "" {
 		c.RTP.Address = c.SIP.AdvertisedAddress

@@ -55,7 +55,7 @@ func (d *dialPlan) outbound(ctx context.Context, o bridge.Offer) (bridge.Route, 
 	if !cause.IsZero() {
 		return bridge.Route{Line: l.ID}, cause
 	}
-	return d.toCustomer(p, o, who, l, c), bridge.Cause{}
+	return d.toCustomer(ctx, p, o, who, l, c), bridge.Cause{}
 }
 
 func notAllowed() bridge.Cause {
@@ -63,13 +63,17 @@ func notAllowed() bridge.Cause {
 }
 
 // toCustomer calls a customer over a line; a caller who may not is told why by a menu.
-func (d *dialPlan) toCustomer(p *plant, o bridge.Offer, who caller, l Line, c bridge.Customer) bridge.Route {
+func (d *dialPlan) toCustomer(ctx context.Context, p *plant, o bridge.Offer, who caller, l Line, c bridge.Customer) bridge.Route {
 	r := bridge.Route{
 		Line: l.ID, LineName: l.Label(), Customer: c,
-		Stage: bridge.Stage{Targets: []bridge.Target{{Dialer: p.lines[l.ID], Name: "line:" + l.ID}}, RingTimeout: d.dialTimeout},
+		Stage:     bridge.Stage{Targets: []bridge.Target{{Dialer: p.lines[l.ID], Name: "line:" + l.ID}}, RingTimeout: d.dialTimeout},
+		Recording: d.recordingPlan(ctx, p, l, o.Call),
 	}
 	if who.menus {
 		r.Refused = func(dec policy.Decision) []bridge.Target {
+			if dec.Rule == ruleRecording {
+				return d.menu(ivr.Announcement(who.language, "refused", ivr.SayMustRecord))
+			}
 			return d.menu(ivr.RefusalMenu(who.language, dec, d.request(o, l, c), d.desk, d.now().In(l.zone())))
 		}
 	}

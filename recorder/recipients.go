@@ -52,6 +52,9 @@ func (r *Recipients) Wrap(fileKey []byte) (stanzas []*age.Stanza, err error) {
 	return stanzas, nil
 }
 
+// RecipientList is what goes into Config.Recipients.
+func RecipientList(r *Recipients) []age.Recipient { return []age.Recipient{r} }
+
 // CheckRecipient says what is wrong with a public key, nil if nothing.
 func CheckRecipient(text string) error {
 	_, err := parseRecipient(text)
