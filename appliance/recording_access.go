@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -196,4 +197,29 @@ func (r *Recordings) ConfirmClock() error { return r.retention.Confirm() }
 func (r *Recordings) RotateKey() (string, error) {
 	id, err := r.keys.Keyring.Rotate()
 	return id.String(), err
+}
+
+// OpenSealed lays out the export of a sealed file without the store: with the identities of an age key file, or the
+// appliance's own keys.
+func OpenSealed(ctx context.Context, path, dataDir, identity string, format recorder.ExportFormat) (*recorder.Export, error) {
+	var keys recorder.Keys
+	if identity == "" {
+		if _, err := os.Stat(filepath.Join(dataDir, "keys")); err != nil {
+			return nil, fmt.Errorf("recording keys: %w; name an age key with --identity", err)
+		}
+		ring, err := recorder.LoadOrCreateKeyring(dataDir)
+		if err != nil {
+			return nil, err
+		}
+		keys.Keyring = ring
+		return LayOutExport(ctx, path, keys, format)
+	}
+	text, err := os.ReadFile(identity)
+	if err != nil {
+		return nil, err
+	}
+	if keys.Identities, err = recorder.ParseIdentities(string(text)); err != nil {
+		return nil, fmt.Errorf("%s: %w", identity, err)
+	}
+	return LayOutExport(ctx, path, keys, format)
 }

@@ -22,9 +22,15 @@ var RecordingFormats = map[string]recorder.ExportFormat{
 	"ogg": recorder.OggStereo, "customer": recorder.OggCustomer, "agent": recorder.OggAgent, "wav": recorder.WAV16k, "wav48": recorder.WAV48k,
 }
 
+// Recording is what the ledger knows of one recording.
+type Recording = store.Recording
+
+// RecordingFinished is the state of a recording that is complete.
+const RecordingFinished = store.RecordingFinished
+
 // RecordingList is a page of recordings as the control socket gives it.
 type RecordingList struct {
-	Recordings []store.Recording `json:"recordings"`
+	Recordings []Recording `json:"recordings"`
 	Next       string            `json:"next,omitempty"`
 }
 
@@ -243,7 +249,6 @@ func (c *Control) eraseRecordings(w http.ResponseWriter, r *http.Request) error 
 
 // progress is an answer of several lines, each a JSON object.
 type progress struct {
-	w    http.ResponseWriter
 	c    *http.ResponseController
 	enc  *json.Encoder
 	last time.Time
@@ -254,7 +259,9 @@ const progressEvery = 100 * time.Millisecond
 
 func newProgress(w http.ResponseWriter) *progress {
 	w.Header().Set("Content-Type", "application/x-ndjson")
-	return &progress{w: w, c: http.NewResponseController(w), enc: json.NewEncoder(w)}
+	c := http.NewResponseController(w)
+	_ = c.SetReadDeadline(time.Time{}) // see serveExport
+	return &progress{c: c, enc: json.NewEncoder(w)}
 }
 
 func (p *progress) at(done, total int64) {

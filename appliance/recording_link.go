@@ -134,7 +134,9 @@ func serveExport(w http.ResponseWriter, req *http.Request, e *RecordingExport, a
 	if attach {
 		h.Set("Content-Disposition", `attachment; filename="`+e.Name+`"`) // letters, digits, . _ - only: validCall
 	}
-	http.ServeContent(&pacedWriter{w, http.NewResponseController(w)}, req, "", e.Recording.FinishedAt, e)
+	c := http.NewResponseController(w)
+	_ = c.SetReadDeadline(time.Time{}) // else the server takes the silence after a long while for a client that left
+	http.ServeContent(&pacedWriter{w, c}, req, "", e.Recording.FinishedAt, e)
 }
 
 // pacedWriter moves the deadline on with each piece.

@@ -57,6 +57,7 @@ var commands = []command{
 	{"selftest", "[flags]", "place one call each way through the real path and check the audio", selftest},
 	{"check", "--config FILE", "validate the configuration file and preflight this machine", check},
 	{"settings", "export | apply -f FILE | diff -f FILE", "show or change lines, trunks and phones of the running daemon", settings},
+	{"recording", "list | export | verify | hold | release | erase | link | claim | confirm-clock | rotate-key", "list, export and check recordings; legal holds, erasure, keys", recording},
 	{"status", "[--config FILE]", "show what the running daemon is doing", status},
 	{"version", "", "show version, commit, Go and libopus", showVersion},
 }
