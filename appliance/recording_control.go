@@ -31,7 +31,7 @@ const RecordingFinished = store.RecordingFinished
 // RecordingList is a page of recordings as the control socket gives it.
 type RecordingList struct {
 	Recordings []Recording `json:"recordings"`
-	Next       string            `json:"next,omitempty"`
+	Next       string      `json:"next,omitempty"`
 }
 
 // RecordingProgress is one line of an answer that takes a while. The last has Done true or Error set.

@@ -11,6 +11,9 @@ import (
 // MaxRecipients is how many public keys one list may have: their stanzas fill one key wrap.
 const MaxRecipients = 15
 
+// nobody is the stanza of an empty list: age writes no header without one, and readers pass over those they don't know.
+const nobody = "nobody-grease"
+
 // Recipients is an age.Recipient that stands for a list which may change while the recorder runs: each recording is sealed
 // for those who are on it when it starts. All of them share one key wrap; an empty list makes one that nobody opens.
 type Recipients struct {
@@ -39,8 +42,8 @@ func (r *Recipients) Set(texts []string) error {
 // Wrap implements age.Recipient.
 func (r *Recipients) Wrap(fileKey []byte) (stanzas []*age.Stanza, err error) {
 	list := r.list.Load()
-	if list == nil {
-		return nil, nil
+	if list == nil || len(*list) == 0 {
+		return []*age.Stanza{{Type: nobody}}, nil
 	}
 	for _, one := range *list {
 		s, err := one.Wrap(fileKey)
