@@ -30,7 +30,7 @@ var layers = map[string][]string{
 	"frontdesk":      {"bridge", "graph", "ivr", "policy", "store"},
 	"appliance":      {"admin", "bridge", "frontdesk", "graph", "ivr", "media", "policy", "recorder", "sip", "store", "whatsapp"},
 	"simulator":      {"media"},
-	"cmd/deskbridge": {"appliance", "bridge", "media", "simulator"},
+	"cmd/deskbridge": {"appliance", "bridge", "frontdesk", "graph", "media", "simulator"},
 }
 
 // owners names the outside modules that only some packages may use.

@@ -2,13 +2,13 @@ package admin
 
 import (
 	"bufio"
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
@@ -18,25 +18,12 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-type testHealth struct{ readyFn func() error }
-
-func (h testHealth) Ready() error { return h.readyFn() }
-
 func start(t *testing.T, ready func() error) *Server {
 	t.Helper()
-	s, err := New(Options{Listen: "127.0.0.1:0", Health: testHealth{ready}, Log: slog.New(slog.DiscardHandler)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s.Start()
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
-		if err := errors.Join(s.Stop(ctx), s.Stop(ctx)); err != nil {
-			t.Errorf("stop: %v", err)
-		}
-	})
-	return s
+	r := newRig(t)
+	r.m.ready = ready
+	r.s.Start()
+	return r.s
 }
 
 func do(t *testing.T, s *Server, method, path string) (int, string) {
@@ -81,8 +68,10 @@ func TestNothingElseIsServed(t *testing.T) {
 		method, path string
 		want         int
 	}{
-		{http.MethodGet, "/", 404}, {http.MethodGet, "/api/v1", 404}, {http.MethodGet, "/metrics", 404},
+		{http.MethodGet, "/", 200}, {http.MethodGet, "/index.html", 404}, {http.MethodGet, "/api/v1", 404}, {http.MethodGet, "/docs", 404}, {http.MethodGet, "/schemas/User.json", 404}, {http.MethodGet, "/metrics", 404},
 		{http.MethodPost, "/webhook/meta", 404}, {http.MethodPost, "/healthz", 405}, {http.MethodGet, "/healthz/../readyz/x", 404},
+		{http.MethodGet, "/../../../../etc/passwd", 404}, {http.MethodGet, "/%2e%2e/%2e%2e/etc/passwd", 404}, {http.MethodGet, "/api/v1/calls/..%2f..%2fsettings", 404},
+		{http.MethodGet, "//evil.example/", 404}, {http.MethodGet, "/api/v1/session/", 404},
 	} {
 		if code, _ := do(t, s, r.method, r.path); code != r.want {
 			t.Errorf("%s %s: %d, want %d", r.method, r.path, code, r.want)
@@ -126,7 +115,7 @@ func TestConnectionsBeyondTheLimitAreClosedAndSlotsComeBack(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	limited := newLimitListener(l, 1)
+	limited := newLimitListener(l, 1, 9, func(netip.Addr) bool { return false })
 	accepted := make(chan net.Conn)
 	done := make(chan struct{})
 	go func() {
@@ -168,7 +157,7 @@ func TestConnectionsBeyondTheLimitAreClosedAndSlotsComeBack(t *testing.T) {
 func TestAddressInUseIsAnErrorThatNamesTheListener(t *testing.T) {
 	t.Parallel()
 	s := start(t, func() error { return nil })
-	_, err := New(Options{Listen: s.Addr().String(), Health: testHealth{}, Log: slog.New(slog.DiscardHandler)})
+	_, err := New(Options{Listen: s.Addr().String(), Log: slog.New(slog.DiscardHandler)})
 	if err == nil || !strings.Contains(err.Error(), "admin listener") {
 		t.Errorf("got %v", err)
 	}
@@ -176,7 +165,7 @@ func TestAddressInUseIsAnErrorThatNamesTheListener(t *testing.T) {
 
 func TestServerThatNeverStartedStops(t *testing.T) {
 	t.Parallel()
-	s, err := New(Options{Listen: "127.0.0.1:0", Health: testHealth{}, Log: slog.New(slog.DiscardHandler)})
+	s, err := New(Options{Listen: "127.0.0.1:0", Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -59,6 +59,7 @@ type App struct {
 	webhook  *whatsapp.Webhook
 	sip      *sip.Endpoint
 	keeper   *keeper
+	accounts *admin.Accounts
 	admin    *admin.Server
 	control  *Control
 	hooks    *listener
@@ -225,12 +226,8 @@ func (a *App) buildSIP() error {
 func (a *App) buildServers() error {
 	c := a.cfg
 	var err error
-	if c.Admin.Listen != "" {
-		a.admin, err = admin.New(admin.Options{Listen: c.Admin.Listen, Health: a, Recordings: a.recordings.Links(), Log: a.log.With("part", "admin")})
-		if err != nil {
-			return fmt.Errorf("admin.listen: %w", err)
-		}
-		a.onStop("admin", a.admin.Stop)
+	if err := a.buildPanel(); err != nil {
+		return err
 	}
 	if c.Metrics.Listen != "" {
 		mux := http.NewServeMux()
@@ -240,10 +237,10 @@ func (a *App) buildServers() error {
 		}
 		a.onStop("metrics", a.scrape.stop)
 	}
-	if a.control, err = NewControl(c.DataDir, a.keeper, a, a.log.With("part", "control")); err != nil {
+	if a.control, err = NewControl(c.DataDir, a.keeper, a, a, a.log.With("part", "control")); err != nil {
 		return err
 	}
-	a.control.recordings = a.recordings
+	a.control.accounts, a.control.recordings = a.accounts, a.recordings
 	a.onStop("control", a.control.Stop)
 	if a.hooks, err = newListener(c.Webhook.Listen, c.Webhook.TLS, a.webhook, a.log.With("part", "webhook")); err != nil {
 		return fmt.Errorf("webhook.listen: %w", err)
@@ -324,7 +321,7 @@ func (a *App) SIPAddr() netip.AddrPort { return a.sip.Addr() }
 // WebhookAddr is where Meta's webhooks are taken.
 func (a *App) WebhookAddr() string { return a.hooks.addr() }
 
-// AdminAddr is where the two probes are served; empty when switched off.
+// AdminAddr is where the panel's API and the probes are served; empty when switched off.
 func (a *App) AdminAddr() string {
 	if a.admin == nil {
 		return ""

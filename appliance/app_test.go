@@ -189,7 +189,7 @@ func TestACustomerWithoutANumberIsCalledBackByAlias(t *testing.T) {
 }
 
 func TestThePhoneLearnsWhyItMayNotCall(t *testing.T) {
-	for refusal, want := range map[string]int{"menu": 0, "reject": 403} {
+	for refusal, want := range map[string]int{"menu": 0, "announce": 403, "reject": 403} {
 		t.Run(refusal, func(t *testing.T) {
 			w := newWorld(t)
 			s := w.settings()
@@ -197,13 +197,16 @@ func TestThePhoneLearnsWhyItMayNotCall(t *testing.T) {
 			w.must(w.app.ApplySettings(t.Context(), s))
 			w.customer(simulator.CustomerConfig{Phone: "4915112345678", Permission: simulator.PermissionNone})
 			call := w.dial("+4915112345678")
+			voice := func() bool { pcm, rate := call.Heard(); return rate > 0 && len(pcm) > 2*rate && media.Level(pcm) > -40 }
+			if refusal != "reject" {
+				w.until("a voice at the phone", voice)
+			}
 			if refusal == "menu" {
-				w.until("a voice at the phone", func() bool { pcm, rate := call.Heard(); return len(pcm) > 2*rate && media.Level(pcm) > -40 })
 				w.must(call.Hangup(t.Context()))
 			}
 			<-call.Done()
 			said := fmt.Sprintf("%+v", call.End())
-			if end := call.End(); refusal == "reject" && (end.Status != want || !strings.Contains(said, "permission.none") || !strings.Contains(said, "has not allowed calls")) {
+			if end := call.End(); refusal != "menu" && (end.Status != want || !strings.Contains(said, "permission.none") || !strings.Contains(said, "has not allowed calls")) {
 				t.Errorf("the phone's call ended with %s", said)
 			}
 			if n := len(w.meta.Requests("connect")); n != 0 {

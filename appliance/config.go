@@ -16,7 +16,7 @@ type Config struct {
 
 	Log     LogConfig     `yaml:"log" doc:"What is written to standard error."`
 	Webhook WebhookConfig `yaml:"webhook" doc:"The listener Meta calls. It serves GET and POST /webhook/meta and nothing else."`
-	Admin   AdminConfig   `yaml:"admin" doc:"The listener for people and supervision on the management network: /healthz and /readyz."`
+	Admin   AdminConfig   `yaml:"admin" doc:"The listener for people and supervision on the management network: the API under /api/v1, /healthz and /readyz."`
 	Metrics MetricsConfig `yaml:"metrics" doc:"The listener Prometheus scrapes: /metrics."`
 	SIP     SIPConfig     `yaml:"sip" doc:"Where trunks and phones reach us."`
 	RTP     RTPConfig     `yaml:"rtp" doc:"Audio with trunks and phones: one UDP port pair per SIP leg."`
@@ -50,7 +50,9 @@ type TLSConfig struct {
 
 // AdminConfig is the admin section of Config.
 type AdminConfig struct {
-	Listen string `yaml:"listen" default:":8080" doc:"Address and port. Bind it to the management address; never offer it to the internet. Empty switches it off."`
+	Listen         string    `yaml:"listen" default:":8080" doc:"Address and port. Bind it to the management address; never offer it to the internet. Empty switches it off."`
+	TLS            TLSConfig `yaml:"tls" doc:"Without these files the listener speaks plain HTTP: for this machine, or a reverse proxy in front."`
+	TrustedProxies []string  `yaml:"trusted_proxies" example:"[127.0.0.1, 192.0.2.0/24]" doc:"Reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are believed: addresses or networks. Everybody else's are ignored."`
 }
 
 // MetricsConfig is the metrics section of Config.

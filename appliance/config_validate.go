@@ -44,6 +44,10 @@ func (c *Config) validate(p *problems) {
 	c.validateListeners(p)
 	c.validatePorts(p)
 	checkPair(p, "webhook.tls", c.Webhook.TLS)
+	checkPair(p, "admin.tls", c.Admin.TLS)
+	for i, n := range c.Admin.TrustedProxies {
+		checkNetwork(p, fmt.Sprintf("admin.trusted_proxies[%d]", i), n)
+	}
 	if c.SIP.Domain == "" || strings.ContainsAny(c.SIP.Domain, "\"\\ \t\r\n@:;<>") || len(c.SIP.Domain) > 128 {
 		p.add("sip.domain", fmt.Sprintf("%q cannot be a realm", c.SIP.Domain), "use a plain name such as deskbridge or sip.example.com")
 	}

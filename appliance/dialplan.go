@@ -12,6 +12,7 @@ import (
 
 	"deskbridge/bridge"
 	"deskbridge/frontdesk"
+	"deskbridge/graph"
 	"deskbridge/ivr"
 	"deskbridge/store"
 )
@@ -38,6 +39,8 @@ type callLine interface {
 	Terminate(ctx context.Context, wacid string) error
 	Disown(call string)
 	frontdesk.Number
+	CreateTemplate(ctx context.Context, s graph.TemplateSpec) (graph.Template, error)
+	DeleteTemplate(ctx context.Context, name, id string) error
 }
 
 // plant is one version of the settings together with the running things they name. It is immutable: a change of settings

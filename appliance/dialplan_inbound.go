@@ -53,14 +53,14 @@ func (d *dialPlan) inbound(ctx context.Context, o bridge.Offer) (bridge.Route, b
 	if len(stages) > 0 {
 		r.Stage, r.Next = stages[0], stages[1:]
 	}
-	r.Refused = func(dec policy.Decision) []bridge.Target {
+	r.Refused = func(dec policy.Decision) bridge.Stage {
 		if !l.explains(dec) {
-			return nil
+			return bridge.Stage{}
 		}
 		if dec.Rule == ruleRecording {
-			return d.menu(ivr.ClosedMenu(l.Language, ivr.ClosedNobody, time.Time{}, req, d.desk, d.now().In(l.zone())))
+			return bridge.Stage{Targets: d.menu(ivr.ClosedMenu(l.Language, ivr.ClosedNobody, time.Time{}, req, d.desk, d.now().In(l.zone())))}
 		}
-		return d.menu(ivr.RefusedMenu(l.Language, dec, req, d.desk, d.now().In(l.zone())))
+		return bridge.Stage{Targets: d.menu(ivr.RefusedMenu(l.Language, dec, req, d.desk, d.now().In(l.zone())))}
 	}
 	return r, bridge.Cause{}
 }

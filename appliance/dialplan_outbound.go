@@ -2,6 +2,7 @@ package appliance
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"deskbridge/bridge"
@@ -14,7 +15,7 @@ type caller struct {
 	line       string // default line
 	may        func(line string) bool
 	language   string
-	menus      bool // refusals are explained by a menu
+	refusal    string // how refusals are explained: menu, announce, reject
 	supervisor bool
 }
 
@@ -22,12 +23,12 @@ type caller struct {
 func (p *plant) caller(o bridge.Offer) caller {
 	for _, ph := range p.settings.Phones {
 		if o.Peer == "phone:"+ph.Extension {
-			return caller{ph.Line, ph.MayDial, firstOf(ph.Language, "en"), ph.Refusal != "reject", ph.Supervisor}
+			return caller{ph.Line, ph.MayDial, firstOf(ph.Language, "en"), ph.Refusal, ph.Supervisor}
 		}
 	}
 	for _, t := range p.settings.Trunks {
 		if o.Peer == "trunk:"+t.Name {
-			return caller{t.Line, t.MayDial, firstOf(t.Language, "en"), t.Refusal != "reject", false}
+			return caller{t.Line, t.MayDial, firstOf(t.Language, "en"), t.Refusal, false}
 		}
 	}
 	return caller{may: func(string) bool { return false }, language: "en"}
@@ -69,15 +70,36 @@ func (d *dialPlan) toCustomer(ctx context.Context, p *plant, o bridge.Offer, who
 		Stage:     bridge.Stage{Targets: []bridge.Target{{Dialer: p.lines[l.ID], Name: "line:" + l.ID}}, RingTimeout: d.dialTimeout},
 		Recording: d.recordingPlan(ctx, p, l, o.Call),
 	}
-	if who.menus {
-		r.Refused = func(dec policy.Decision) []bridge.Target {
-			if dec.Rule == ruleRecording {
-				return d.menu(ivr.Announcement(who.language, "refused", ivr.SayMustRecord))
-			}
-			return d.menu(ivr.RefusalMenu(who.language, dec, d.request(o, l, c), d.desk, d.now().In(l.zone())))
-		}
+	if who.refusal != "reject" {
+		r.Refused = func(dec policy.Decision) bridge.Stage { return d.explain(o, who, l, c, dec) }
 	}
 	return r
+}
+
+// explain tells an agent why the customer may not be called.
+func (d *dialPlan) explain(o bridge.Offer, who caller, l Line, c bridge.Customer, dec policy.Decision) bridge.Stage {
+	now := d.now().In(l.zone())
+	if dec.Rule == ruleRecording {
+		return bridge.Stage{Targets: d.menu(ivr.Announcement(who.language, "refusal", ivr.SayMustRecord)), Early: who.refusal == "announce" && o.Via == nil}
+	}
+	if who.refusal == "announce" && o.Via == nil {
+		return bridge.Stage{Targets: d.menu(ivr.Announcement(who.language, "refusal", ivr.Sentence(dec, now))), Early: true}
+	}
+	return bridge.Stage{Targets: d.menu(ivr.RefusalMenu(who.language, l.withTemplates(dec), d.request(o, l, c), d.desk, now))}
+}
+
+// withTemplates is a refusal with what a template makes possible: policy knows of messages, not of templates, and so holds
+// a call button for impossible outside the message window.
+func (l Line) withTemplates(dec policy.Decision) policy.Decision {
+	if dec.Facts == nil || l.Messages.ButtonTemplate.Name == "" || slices.Contains(dec.Possible, policy.ActionButton) {
+		return dec
+	}
+	q := *dec.Facts
+	q.Action = policy.ActionButton
+	if policy.Decide(q).Rule == policy.RuleWindow {
+		dec.Possible = append(slices.Clone(dec.Possible), policy.ActionButton)
+	}
+	return dec
 }
 
 func (d *dialPlan) request(o bridge.Offer, l Line, c bridge.Customer) ivr.Request {

@@ -83,7 +83,7 @@ func (f fakeCustomers) LastMissed(context.Context, ...string) (bridge.CDR, error
 
 // fakeLine is a line that is never called.
 type fakeLine struct {
-	frontdesk.Number
+	callLine
 	id string
 }
 

@@ -96,6 +96,7 @@ func (k *keeper) read(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.complete() // what an older version stored lacks newer options
 	if err := s.Resolve(); err != nil {
 		k.app.log.Warn("a secret could not be read again; its last known value stays in use", "err", err)
 	}
@@ -108,11 +109,17 @@ func (k *keeper) read(ctx context.Context) error {
 
 // Apply implements SettingsKeeper.
 func (k *keeper) Apply(ctx context.Context, next *Settings) error {
+	next.complete()
 	if err := next.Validate(); err != nil {
 		return err
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	return k.apply(ctx, next)
+}
+
+// apply is Apply for who holds mu and has validated.
+func (k *keeper) apply(ctx context.Context, next *Settings) error {
 	data, err := next.Freeze()
 	if err != nil {
 		return err
@@ -224,7 +231,7 @@ func (k *keeper) plant(s *Settings, lines map[string]callLine) *plant {
 }
 
 // sipSettings are the settings as package sip wants them. What is switched off is left out: it can neither be rung nor
-// call.
+// call. Which line a call is for is the dial plan's to say: a code or a prefix may go before the number.
 func sipSettings(s *Settings) sip.Settings {
 	var out sip.Settings
 	for _, t := range s.Trunks {
@@ -234,7 +241,7 @@ func sipSettings(s *Settings) sip.Settings {
 		out.Trunks = append(out.Trunks, sip.TrunkConfig{
 			Name: t.Name, Host: t.Host, Port: t.Port, Transport: t.Transport, Addresses: t.Networks(), Register: t.Register,
 			Domain: t.Domain, Username: t.Username, AuthUser: t.AuthUser, Password: sip.Secret(t.Password.Reveal()), Expires: t.Expires,
-			Codecs: t.MediaCodecs(), PTime: t.PTime, DialPattern: dialPattern(t), Line: t.Line,
+			Codecs: t.MediaCodecs(), PTime: t.PTime, DialPattern: dialPattern(t),
 		})
 	}
 	for _, p := range s.Phones {
@@ -242,7 +249,7 @@ func sipSettings(s *Settings) sip.Settings {
 			continue
 		}
 		out.Phones = append(out.Phones, sip.PhoneConfig{
-			User: p.Extension, Password: sip.Secret(p.Password.Reveal()), Codecs: p.MediaCodecs(), PTime: p.PTime, Line: p.Line,
+			User: p.Extension, Password: sip.Secret(p.Password.Reveal()), Codecs: p.MediaCodecs(), PTime: p.PTime,
 		})
 	}
 	return out

@@ -13,9 +13,11 @@ import (
 )
 
 const (
-	// maxOutlines bounds the outlines kept in memory: 4 KiB each. They are not kept on disk, where they would outlive the
+	// peaksPerSecond is coarse enough that an outline does not tell how somebody speaks.
+	peaksPerSecond = 10
+	// maxOutlines bounds the outlines kept in memory: 70 KiB for an hour. They are not kept on disk, where they would outlive the
 	// recording in backups; a restart makes them anew.
-	maxOutlines = 1024
+	maxOutlines = 256
 	// maxOutlineQueue bounds who waits for one.
 	maxOutlineQueue = 64
 )
@@ -39,7 +41,7 @@ type peakMaker struct {
 type peakJob struct {
 	id    string
 	done  chan struct{}
-	peaks recorder.Peaks
+	peaks recorder.PeakData
 	err   error
 }
 
@@ -70,16 +72,16 @@ func (m *peakMaker) stop(context.Context) error {
 	return nil
 }
 
-// Peaks gives the outline of a finished recording. The first who asks waits until it is made, beside the calls and at half a
-// core at most; later ones get it from memory. It is not audited: it tells when somebody spoke, not what.
-func (r *Recordings) Peaks(ctx context.Context, id string) (recorder.Peaks, error) {
+// Peaks gives the outline of a finished recording. The first who asks waits until it is made, on a thread of the lowest
+// priority; later ones get it from memory. It is not audited: it tells when somebody spoke, not what.
+func (r *Recordings) Peaks(ctx context.Context, id string) (recorder.PeakData, error) {
 	j, err := r.peaks.ask(id)
 	if err != nil {
-		return recorder.Peaks{}, err
+		return recorder.PeakData{}, err
 	}
 	select {
 	case <-ctx.Done():
-		return recorder.Peaks{}, ctx.Err()
+		return recorder.PeakData{}, ctx.Err()
 	case <-j.done:
 		return j.peaks, j.err
 	}
@@ -115,7 +117,7 @@ func (m *peakMaker) make(ctx context.Context, j *peakJob) {
 	close(j.done)
 }
 
-func (m *peakMaker) fenced(ctx context.Context, id string) (p recorder.Peaks, err error) {
+func (m *peakMaker) fenced(ctx context.Context, id string) (p recorder.PeakData, err error) {
 	defer func() {
 		if bug := recover(); bug != nil {
 			m.r.log.Error("bug while an outline was made; please report it", "panic", bug, "stack", string(debug.Stack()))
@@ -125,28 +127,24 @@ func (m *peakMaker) fenced(ctx context.Context, id string) (p recorder.Peaks, er
 	return m.outline(ctx, id)
 }
 
-func (m *peakMaker) outline(ctx context.Context, id string) (recorder.Peaks, error) {
+func (m *peakMaker) outline(ctx context.Context, id string) (recorder.PeakData, error) {
 	rec, err := m.r.store.Recording(ctx, id)
 	if err != nil {
-		return recorder.Peaks{}, err
+		return recorder.PeakData{}, err
 	}
 	if rec.State == store.RecordingOpen {
-		return recorder.Peaks{}, fmt.Errorf("outline of recording %s: it is still being written", id)
+		return recorder.PeakData{}, fmt.Errorf("outline of recording %s: it is still being written", id)
 	}
 	path, err := m.r.file(rec)
 	if err != nil {
-		return recorder.Peaks{}, err
+		return recorder.PeakData{}, err
 	}
 	src, err := recorder.Open(path, m.r.keys)
 	if err != nil {
-		return recorder.Peaks{}, err
+		return recorder.PeakData{}, err
 	}
 	defer src.Close()
-	length, err := src.Duration()
-	if err != nil {
-		return recorder.Peaks{}, err
-	}
-	return recorder.MakePeaks(ctx, src, length)
+	return recorder.Peaks(ctx, src, peaksPerSecond)
 }
 
 func (m *peakMaker) drop(id string) {

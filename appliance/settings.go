@@ -88,7 +88,7 @@ type Trunk struct {
 	Extensions []string      `yaml:"extensions" json:"extensions,omitempty" example:"[2xx]" doc:"Internal numbers of the PBX that calls may go to; x stands for any digit. Calls never leave the company over a trunk."`
 	Line       string        `yaml:"line" json:"line,omitempty" example:"sales" doc:"Line of calls that come from this trunk without a line's prefix. Empty: the prefix is needed."`
 	Lines      []string      `yaml:"lines" json:"lines,omitempty" example:"[sales]" doc:"Lines this trunk may dial over. Empty: only its default line."`
-	Refusal    string        `yaml:"refusal" json:"refusal,omitempty" default:"menu" oneof:"menu reject" doc:"What a caller hears whose customer may not be called: a menu that says why and what next, or just the SIP refusal 403 with the reason."`
+	Refusal    string        `yaml:"refusal" json:"refusal,omitempty" default:"menu" oneof:"menu announce reject" doc:"What a caller hears whose customer may not be called: a menu that says why and what next; an announcement of the reason without being answered, then the SIP refusal 403; or just the refusal."`
 	Language   string        `yaml:"language" json:"language,omitempty" default:"en" oneof:"en id" doc:"Language of the menus its callers hear."`
 }
 
@@ -102,7 +102,7 @@ type Phone struct {
 	PTime      time.Duration `yaml:"ptime" json:"ptime" default:"20ms" doc:"As for trunks."`
 	Line       string        `yaml:"line" json:"line,omitempty" example:"sales" doc:"Line of its calls without a line's prefix."`
 	Lines      []string      `yaml:"lines" json:"lines,omitempty" doc:"Lines it may dial over. Empty: only its default line."`
-	Refusal    string        `yaml:"refusal" json:"refusal,omitempty" default:"menu" oneof:"menu reject" doc:"As for trunks."`
+	Refusal    string        `yaml:"refusal" json:"refusal,omitempty" default:"menu" oneof:"menu announce reject" doc:"As for trunks."`
 	Language   string        `yaml:"language" json:"language,omitempty" default:"en" oneof:"en id" doc:"Language of the menus it hears."`
 	Supervisor bool          `yaml:"supervisor" json:"supervisor,omitempty" default:"false" doc:"May open and close lines by feature code."`
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"deskbridge/ivr"
 	"deskbridge/media"
 	"deskbridge/policy"
 )
@@ -26,17 +27,6 @@ func joined(err error) []string {
 		return nil
 	}
 	return strings.Split(err.Error(), "\n")
-}
-
-// add reports problems that other packages found, each with its path below at.
-func (v settingsValidator) add(at string, err error, fix string) {
-	for _, text := range joined(err) {
-		path, problem, ok := strings.Cut(text, ": ")
-		if !ok {
-			path, problem = "", text
-		}
-		v.p.add(strings.TrimSuffix(at+"."+path, "."), problem, fix)
-	}
 }
 
 func (v settingsValidator) hours(at string, h HoursSettings) {
@@ -136,7 +126,10 @@ func (v settingsValidator) codes() {
 	if len(v.s.Codes) == 0 {
 		return
 	}
-	v.add("codes", v.s.featureCodes().Validate(v.s.prefixes()), "choose codes of which none begins with another, or with a line's prefix")
+	for _, text := range joined(v.s.featureCodes().Validate(v.s.prefixes())) {
+		path, problem, _ := strings.Cut(strings.TrimSuffix(text, ": "+ivr.ErrCodes.Error()), " ")
+		v.p.add(path, problem, "choose codes of which none begins with another, or with a line's prefix")
+	}
 }
 
 // targets checks a list of whom to ring.

@@ -40,12 +40,7 @@ func (c *call) perform(a action, from *end) {
 	case actJoin:
 		c.join()
 	case actAcceptA:
-		c.timer.Reset(acceptTimeout)
-		if c.accepted {
-			c.post(message{leg: c.a, event: Event{Kind: EventAccepted, At: time.Now()}})
-			return
-		}
-		c.a.leg.Accept()
+		c.acceptA()
 	case actAnswered:
 		c.answered()
 	case actAnnounce:
@@ -64,6 +59,23 @@ func (c *call) perform(a action, from *end) {
 		c.hangup()
 	case actFinish:
 		c.finish()
+	}
+}
+
+// acceptA answers leg A, or speaks to it unanswered where the stage wants that.
+func (c *call) acceptA() {
+	c.timer.Reset(acceptTimeout)
+	speaker, can := c.a.leg.(Announcer)
+	switch {
+	case c.accepted:
+		c.post(message{leg: c.a, event: Event{Kind: EventAccepted, At: time.Now()}})
+	case c.route.Early && can:
+		speaker.Announce()
+	case c.route.Early:
+		c.blame(c.verdict)
+		c.step(inHangup, nil)
+	default:
+		c.a.leg.Accept()
 	}
 }
 

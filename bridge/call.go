@@ -234,6 +234,8 @@ func (c *call) handle(m message) {
 			return
 		}
 		c.step(inAccepted, from)
+	case EventEarly:
+		c.step(inAccepted, from)
 	case EventTransfer:
 		if from == c.winner && c.offer.Direction == Outbound && m.event.To != "" {
 			c.offer.Dialled, c.offer.Via = m.event.To, nil
@@ -300,6 +302,9 @@ func (c *call) legEnded(e *end, cause Cause) {
 		c.blame(c.fromLegA(cause))
 		c.step(inAEnded, e)
 	case e == c.winner:
+		if c.route.Early {
+			cause = c.verdict
+		}
 		c.blame(cause)
 		c.step(inBEnded, e)
 	case c.winner == nil && c.allTargetsGone() && !slices.Contains(c.left, e):

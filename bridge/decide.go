@@ -74,8 +74,8 @@ func (c *call) ask(ctx context.Context, o Offer, cdr CDR) message {
 func refused(route Route, d policy.Decision) message {
 	why := Cause{Fault: FaultPolicy, Reason: ReasonRefused, Rule: d.Rule, Text: d.Sentence}
 	if route.Refused != nil {
-		if t := route.Refused(d); len(t) > 0 {
-			route.Stage, route.Next, route.Recording = Stage{Targets: t}, nil, RecordingPlan{}
+		if stage := route.Refused(d); len(stage.Targets) > 0 {
+			route.Stage, route.Next, route.Recording = stage, nil, RecordingPlan{}
 			return message{in: inRouted, route: route, verdict: why}
 		}
 	}

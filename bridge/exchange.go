@@ -47,9 +47,9 @@ type Route struct {
 	Stage
 	// Next are the stages to try, in order, when nobody of the one before takes the call.
 	Next []Stage
-	// Refused, when set, names who answers leg A in the customer's place when policy says no: a menu that explains. Nobody:
+	// Refused, when set, names who talks to leg A in the customer's place when policy says no: a menu that explains. Nobody:
 	// leg A is refused.
-	Refused   func(d policy.Decision) []Target
+	Refused   func(d policy.Decision) Stage
 	Recording RecordingPlan
 	// Feature, when set, says that nobody outside is called, so that nothing is to be decided: a feature code was dialled.
 	Feature string
@@ -59,6 +59,8 @@ type Route struct {
 type Stage struct {
 	Targets     []Target
 	RingTimeout time.Duration
+	// Early: leg A hears them without being answered, and is refused when they are done.
+	Early bool
 }
 
 // Router finds the route of an offered call. A cause with a reason refuses the call instead.

@@ -39,6 +39,12 @@ type Leg interface {
 	Record() LegRecord
 }
 
+// Announcer is a leg A that can be spoken to without being answered (SIP: 183 with early media). EventEarly follows, or
+// EventEnded where the far side does not allow it.
+type Announcer interface {
+	Announce()
+}
+
 // EventKind is what happened to a leg.
 type EventKind uint8
 
@@ -53,6 +59,7 @@ const (
 	EventFormat                        // Stream().Format changed
 	EventNamed                         // leg B: the far side gave the leg its call ID (Record().CallID); before Ringing
 	EventTransfer                      // leg B: its place is to be taken by whoever answers Event.To; it is hung up
+	EventEarly                         // leg A: our Announce took effect; it hears us and is not answered
 	EventEnded                         // final
 )
 

@@ -15,7 +15,7 @@ func menu() *fakePhone { return &fakePhone{kind: KindMenu} }
 func (w *world) refusing(m *fakePhone, allow *bool, route func(o Offer) Route) {
 	w.cfg.Router = routerFunc(func(_ context.Context, o Offer) (Route, Cause) {
 		r := route(o)
-		r.Refused = func(policy.Decision) []Target { return []Target{{Dialer: m, Name: "menu"}} }
+		r.Refused = func(policy.Decision) Stage { return Stage{Targets: []Target{{Dialer: m, Name: "menu"}}} }
 		return r, Cause{}
 	})
 	w.cfg.Authorizer = authorizerFunc(func(context.Context, Attempt) policy.Decision {
@@ -98,6 +98,61 @@ func TestAMenuGivesItsPlaceToTheCustomerItDials(t *testing.T) {
 			t.Errorf("record %+v", c)
 		}
 	})
+}
+
+// earlyLeg is a leg A that can be spoken to unanswered.
+type earlyLeg struct{ *fakeLeg }
+
+func (l earlyLeg) Announce() {
+	l.note("announce")
+	l.emit(EventEarly)
+}
+
+func TestAnEarlyAnnouncementIsHeardUnansweredAndThenTheCallIsRefused(t *testing.T) {
+	for name, can := range map[string]bool{"a leg that can": true, "a leg that cannot": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m, customer, allow := menu(), meta(), false
+				w := newWorld(t, customer)
+				w.refusing(m, &allow, func(o Offer) Route { return to(customer)(o) })
+				inner := w.cfg.Router
+				w.cfg.Router = routerFunc(func(ctx context.Context, o Offer) (Route, Cause) {
+					r, cause := inner.Route(ctx, o)
+					refused := r.Refused
+					r.Refused = func(d policy.Decision) Stage { s := refused(d); s.Early = true; return s }
+					return r, cause
+				})
+				w.Offer(Offer{Direction: Outbound, Dialled: "+4915112345678", Peer: "phone:1001", Open: func(_ string, n Notify) Leg {
+					w.a = newFakeLeg(KindSIP, n)
+					if can {
+						return earlyLeg{w.a}
+					}
+					return w.a
+				}})
+				synctest.Wait()
+				m.leg.emit(EventAnswered)
+				synctest.Wait()
+				if can {
+					m.leg.stream.receive(1)
+					if w.a.stream.sentFrames() == 0 {
+						t.Error("the caller does not hear the announcement")
+					}
+					m.leg.end(Cause{Fault: FaultNobody, Reason: ReasonHangup})
+					synctest.Wait()
+				}
+				if w.a.has("accept") {
+					t.Error("a call that is refused was answered")
+				}
+				if c := w.a.lastHangup(); c.Reason != ReasonRefused || c.Rule != "permission.none" {
+					t.Errorf("the caller is hung up with %+v", c)
+				}
+				w.stop(t)
+				if last := w.ledger.last(); last.Kind != FactRefused || last.CDR.Cause.Rule != "permission.none" {
+					t.Errorf("recorded as %s: %+v", last.Kind, last.CDR)
+				}
+			})
+		})
+	}
 }
 
 func TestATransferToWhomPolicyForbidsIsRefused(t *testing.T) {

@@ -9,6 +9,9 @@ import (
 	"deskbridge/store"
 )
 
+// closedLimit bounds the sending of one message.
+const closedLimit = 20 * time.Second
+
 // sayClosed sends the message outside call hours, once per customer and closed span. It is counted before it is sent: a crash
 // may cost one message, never send two.
 func (d *Desk) sayClosed(line string, c bridge.Customer) {
@@ -16,7 +19,7 @@ func (d *Desk) sayClosed(line string, c bridge.Customer) {
 	if !ok || l.Texts.Closed == "" || c.ID == "" {
 		return
 	}
-	d.background("closed message", 20*time.Second, func(ctx context.Context) {
+	d.background("closed message", closedLimit, func(ctx context.Context) {
 		if err := d.sendClosed(ctx, l, c); err != nil {
 			d.log.Warn("the message outside call hours was not sent", "line", line, "err", err)
 		}

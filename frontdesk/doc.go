@@ -6,6 +6,6 @@
 // here the two meet Meta. Nothing is sent before it is counted on disk, and nothing is ever sent twice by itself: what may
 // have been taken is left until a webhook tells.
 //
-// Goroutines: the Desk has one that looks after watches and settings at Meta, and a few short ones for messages that nobody
-// waits for; Stop ends and waits for all of them.
+// Goroutines: a started Desk has three loops (watches, settings at Meta, housekeeping), and a few short ones for messages that
+// nobody waits for; Stop ends and waits for all of them. See DESIGN.md.
 package frontdesk

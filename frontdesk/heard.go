@@ -13,30 +13,39 @@ import (
 )
 
 // Heard takes what webhooks tell besides the course of calls. line and c are empty when the event is about none. An error means
-// that nothing is lost as long as it is told again: every part may be repeated.
+// that nothing is lost as long as it is told again: every part may be repeated. What telling again cannot cure is logged and
+// dropped, or it would come back for ever.
 func (d *Desk) Heard(ctx context.Context, line string, c bridge.Customer, ev *graph.Event) error {
 	d.metrics.heard.WithLabelValues(ev.Kind.String()).Inc()
+	err := d.hear(ctx, line, c, ev)
+	if errors.Is(err, store.ErrInvalid) || errors.Is(err, store.ErrTooLarge) || errors.Is(err, errNoLine) {
+		d.log.Error("a webhook event cannot be kept; it is dropped", "kind", ev.Kind.String(), "line", line, "err", err)
+		return nil
+	}
+	return err
+}
+
+func (d *Desk) hear(ctx context.Context, line string, c bridge.Customer, ev *graph.Event) error {
+	about := line != "" && c.ID != ""
 	switch ev.Kind {
 	case graph.KindPermission:
-		return d.replied(ctx, line, c, ev)
+		if about {
+			return d.replied(ctx, line, c, ev)
+		}
 	case graph.KindMessage:
-		return d.wrote(ctx, line, c, ev)
+		if about && ev.Message.Group == "" {
+			return d.wrote(ctx, line, c, ev)
+		}
 	case graph.KindMessageStatus:
-		return d.messageStatus(ctx, line, ev)
+		return d.messageStatus(ctx, ev)
 	case graph.KindIdentity:
-		return d.identity(ctx, ev)
+		return d.identity(ctx, line, ev)
 	case graph.KindSettings:
-		return d.settingsNews(ctx, line, ev)
+		d.settingsNews(line)
 	case graph.KindRestriction, graph.KindViolation, graph.KindQuality:
 		return d.accountNews(ctx, line, ev)
 	case graph.KindTemplate:
-		d.forgetTemplates()
-		t := ev.Template
-		log := d.log.Info
-		if t.Reason != "" {
-			log = d.log.Warn
-		}
-		log("a template's status changed at WhatsApp", "template", t.Name, "language", t.Language, "status", ev.Name, "reason", t.Reason)
+		d.templateNews(ev)
 	}
 	return nil
 }
@@ -51,9 +60,6 @@ func (d *Desk) at(ev *graph.Event) time.Time {
 
 // replied is a permission reply: one of the six scenarios of the contract, §10.5.
 func (d *Desk) replied(ctx context.Context, line string, c bridge.Customer, ev *graph.Event) error {
-	if line == "" || c.ID == "" {
-		return nil
-	}
 	m := ev.Message
 	e := policy.Event{At: d.at(ev), ID: ev.ID, Context: m.Context, Automatic: m.Automatic, Permanent: m.Permanent, Expires: m.Expires}
 	switch {
@@ -67,11 +73,15 @@ func (d *Desk) replied(ctx context.Context, line string, c bridge.Customer, ev *
 	if _, err := d.store.RecordEvent(ctx, line, c.ID, e, nil); err != nil {
 		return err
 	}
-	d.log.Info("a customer's call permission changed", "line", line, "customer", c.ID, "kind", string(e.Kind), "automatic", e.Automatic, "permanent", e.Permanent, "expires", e.Expires)
-	if !m.Granted {
-		return nil
+	if err := d.opened(ctx, line, c, ev); err != nil {
+		return err
 	}
-	if m.Automatic && m.AnswersCall() {
+	d.log.Info("a customer's call permission changed", "line", line, "customer", c.ID, "kind", string(e.Kind), "automatic", e.Automatic, "permanent", e.Permanent, "expires", e.Expires)
+	if l, ok := d.line(line); ok {
+		l.Number.Forget(c) // what Meta said before holds no longer
+	}
+	d.rings.news(c.ID)
+	if m.Granted && m.Automatic && m.AnswersCall() {
 		if err := d.automaticCallback(ctx, line, c, ev); err != nil {
 			return err
 		}
@@ -82,75 +92,39 @@ func (d *Desk) replied(ctx context.Context, line string, c bridge.Customer, ev *
 
 // wrote is a message of a customer.
 func (d *Desk) wrote(ctx context.Context, line string, c bridge.Customer, ev *graph.Event) error {
-	if line == "" || c.ID == "" || ev.Message.Group != "" {
-		return nil
-	}
-	at := d.at(ev)
 	if ev.ID != "" {
-		m := store.Message{Line: line, Customer: c.ID, Kind: ev.Message.Type, At: at, Wamid: ev.ID, Text: ev.Message.Text}
+		m := store.Message{Line: line, Customer: c.ID, Kind: firstOf(ev.Message.Type, "unknown"), At: d.at(ev), Wamid: ev.ID, Text: ev.Message.Text}
 		if _, _, err := d.store.ReceiveMessage(ctx, m); err != nil {
 			return err
 		}
 	}
+	return d.opened(ctx, line, c, ev)
+}
+
+// opened counts the 24-hour window from a message or a tap of the customer's (contract §11.3).
+func (d *Desk) opened(ctx context.Context, line string, c bridge.Customer, ev *graph.Event) error {
 	if !ev.OpensWindow() {
 		return nil
 	}
-	_, err := d.store.RecordEvent(ctx, line, c.ID, policy.Event{Kind: policy.EventWrote, At: at, ID: ev.ID}, nil)
+	_, err := d.store.RecordEvent(ctx, line, c.ID, policy.Event{Kind: policy.EventWrote, At: d.at(ev), ID: ev.ID}, nil)
 	return err
 }
 
-// statuses of Meta in the store's words; the others say nothing about delivery.
-var statuses = map[string]store.MessageStatus{
-	"SENT": store.MessageSent, "DELIVERED": store.MessageDelivered, "READ": store.MessageRead, "PLAYED": store.MessageRead, "FAILED": store.MessageFailed,
-}
-
-// messageStatus is what became of a message of ours. Our own ID comes back with it, so it also names a message whose sending
-// was uncertain.
-func (d *Desk) messageStatus(ctx context.Context, line string, ev *graph.Event) error {
-	status, ok := statuses[ev.Name]
-	if !ok {
-		return nil
-	}
-	u := store.MessageUpdate{ID: ev.CallbackData, Wamid: ev.ID, Status: status, At: d.at(ev)}
-	if len(ev.Errors) > 0 {
-		u.Code = ev.Errors[0].Code
-	}
-	m, _, err := d.store.SetMessageStatus(ctx, u)
-	if errors.Is(err, store.ErrNotFound) && u.ID != "" { // somebody else's callback data, or none of ours
-		u.ID = ""
-		m, _, err = d.store.SetMessageStatus(ctx, u)
-	}
-	switch {
-	case errors.Is(err, store.ErrNotFound):
-		return nil // sent by another program with the same number
-	case err != nil:
-		return err
-	case m.Kind != kindAsk:
-		return nil
-	}
-	// A request that was uncertain is named now; one that arrived expires seven days from here.
-	e := policy.Event{Kind: policy.EventRequestNamed, At: u.At, ID: m.ID, Wamid: ev.ID}
-	if _, err := d.store.RecordEvent(ctx, m.Line, m.Customer, e, nil); err != nil {
-		return err
-	}
-	if status == store.MessageDelivered || status == store.MessageRead {
-		e = policy.Event{Kind: policy.EventRequestReceived, At: u.At, ID: m.ID, Wamid: ev.ID}
-		_, err = d.store.RecordEvent(ctx, m.Line, m.Customer, e, nil)
-	}
-	return err
-}
-
-// identity is a customer with a new number or user ID (contract §16.4).
-func (d *Desk) identity(ctx context.Context, ev *graph.Event) error {
+// identity is a customer with a new number or user ID (contract §16.4). Whether permissions survive that is not documented, so Meta
+// is asked again.
+func (d *Desk) identity(ctx context.Context, line string, ev *graph.Event) error {
 	if ev.Change == nil {
 		return nil
 	}
 	c, err := d.store.ChangeIdentity(ctx, identityOf(ev.Change.Before), identityOf(ev.Change.Now))
-	if errors.Is(err, store.ErrNotFound) || errors.Is(err, store.ErrInvalid) {
+	if errors.Is(err, store.ErrNotFound) {
 		return nil // nobody we know
 	}
 	if err != nil {
 		return fmt.Errorf("change of identity: %w", err)
+	}
+	if l, ok := d.line(line); ok {
+		l.Number.Forget(c)
 	}
 	d.log.Info("a customer has a new number or user ID", "customer", c.ID, "type", ev.Change.Type)
 	return nil

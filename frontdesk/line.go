@@ -3,7 +3,6 @@ package frontdesk
 import (
 	"time"
 
-	"deskbridge/graph"
 	"deskbridge/policy"
 )
 
@@ -23,6 +22,8 @@ type Template struct {
 	Name       string
 	Language   string
 	Parameters []string // of the body
+
+	button int // which of its buttons calls
 }
 
 // Texts are the words a line sends. Each is in the language of the line's customers.
@@ -65,24 +66,4 @@ type Wanted struct {
 	Codecs   []string
 	Hours    bool // push the call hours
 	Enforce  bool // what somebody else changed is set back; else it is only reported
-}
-
-// policyLine is the line as a decision sees it.
-func (l *LineConfig) policyLine(calls int, restricted []policy.Restriction) policy.Line {
-	return policy.Line{Enabled: l.Enabled, Inbound: l.Inbound, Outbound: l.Outbound, Restricted: restricted, Calls: calls, MaxCalls: l.MaxCalls}
-}
-
-// zone is where the line's times are shown.
-func (l *LineConfig) zone() *time.Location {
-	if z, err := time.LoadLocation(l.Hours.Zone); err == nil {
-		return z
-	}
-	return time.UTC
-}
-
-// restrictionKinds are Meta's names (contract §9.2, §14).
-var restrictionKinds = map[string]policy.RestrictionKind{
-	graph.RestrictedOutbound:     policy.RestrictedOutbound,
-	graph.RestrictedInbound:      policy.RestrictedInbound,
-	graph.RestrictedButtonHidden: policy.RestrictedButton,
 }

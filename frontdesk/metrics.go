@@ -12,6 +12,7 @@ type metrics struct {
 	drift     *prometheus.GaugeVec
 	pushes    *prometheus.CounterVec
 	forbidden *prometheus.GaugeVec
+	warnings  *prometheus.CounterVec
 	rung      *prometheus.CounterVec
 }
 
@@ -26,10 +27,20 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		drift:     prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "deskbridge_line_drift", Help: "1 while a line's settings at WhatsApp are not as wanted."}, []string{"line"}),
 		pushes:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "deskbridge_line_settings_pushed_total", Help: "Changes of a line's settings at WhatsApp, by result."}, []string{"line", "result"}),
 		forbidden: prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "deskbridge_line_restricted", Help: "1 while WhatsApp restricts a line."}, []string{"line", "kind"}),
+		warnings:  prometheus.NewCounterVec(prometheus.CounterOpts{Name: "deskbridge_line_warnings_total", Help: "News of WhatsApp about a line's standing: restriction, violation, quality."}, []string{"line", "kind"}),
 		rung:      prometheus.NewCounterVec(prometheus.CounterOpts{Name: "deskbridge_agents_rung_total", Help: "Agents rung because a customer allows calls, by result."}, []string{"result"}),
 	}
 	if r != nil {
-		r.MustRegister(m.decisions, m.messages, m.heard, m.left, m.panics, m.overdue, m.drift, m.pushes, m.forbidden, m.rung)
+		r.MustRegister(m.decisions, m.messages, m.heard, m.left, m.panics, m.overdue, m.drift, m.pushes, m.forbidden, m.warnings, m.rung)
 	}
 	return m
+}
+
+// forget drops the series of a line that is gone.
+func (m *metrics) forget(line string) {
+	of := prometheus.Labels{"line": line}
+	m.drift.DeletePartialMatch(of)
+	m.pushes.DeletePartialMatch(of)
+	m.forbidden.DeletePartialMatch(of)
+	m.warnings.DeletePartialMatch(of)
 }

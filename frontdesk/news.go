@@ -2,55 +2,54 @@ package frontdesk
 
 import (
 	"context"
-	"slices"
 
 	"deskbridge/graph"
 )
 
-// settingsNews is that somebody changed a line's settings at Meta, perhaps we. The webhook tells only parts of them (contract
-// §9.3), so Meta is asked.
-func (d *Desk) settingsNews(ctx context.Context, line string, _ *graph.Event) error {
-	if line == "" {
-		return nil
-	}
-	d.background("settings news", metaWait, func(ctx context.Context) {
-		if _, err := d.SyncLine(ctx, line, false); err != nil {
-			d.log.Warn("a line's settings at WhatsApp could not be read", "line", line, "err", err)
-		}
-	})
-	return nil
-}
-
 // accountNews is a restriction, a warning of one, or a word about quality.
 func (d *Desk) accountNews(ctx context.Context, line string, ev *graph.Event) error {
-	if line == "" {
+	if _, ok := d.line(line); !ok {
 		d.log.Warn("WhatsApp has news about a number that is no line's", "kind", ev.Kind.String(), "event", ev.Name)
 		return nil
 	}
 	at := d.at(ev)
 	switch ev.Kind {
 	case graph.KindQuality:
-		_, err := d.store.SetLineQuality(ctx, line, ev.Name, at)
-		if err == nil {
-			d.log.Warn("WhatsApp changed a line's quality or limit", "line", line, "event", ev.Name, "limit", ev.Quality.Limit)
+		if _, err := d.store.SetLineQuality(ctx, line, ev.Name, at); err != nil {
+			return err
 		}
-		return err
+		d.log.Warn("WhatsApp changed a line's quality or limit", "line", line, "event", ev.Name, "limit", ev.Quality.Limit)
 	case graph.KindViolation:
-		d.log.Error("WhatsApp warns about a line before it restricts it; see the runbook", "line", line, "violation", ev.News.Violation, "advice", ev.News.Remediation)
-		_, err := d.store.SetLineQuality(ctx, line, ev.News.Violation, at)
-		return err
-	}
-	// The webhook names only what is new; what was in force stays.
-	old, err := d.store.LineState(ctx, line)
-	if err != nil {
-		return err
-	}
-	list := slices.Clone(ev.News.Restrictions)
-	for _, r := range old.Restrictions {
-		known := slices.ContainsFunc(list, func(n graph.Restriction) bool { return n.Type == r.Kind })
-		if !known && (r.Until.IsZero() || d.now().Before(r.Until)) {
-			list = append(list, graph.Restriction{Type: r.Kind, Expires: r.Until})
+		if _, err := d.store.SetLineQuality(ctx, line, ev.News.Violation, at); err != nil {
+			return err
 		}
+		d.log.Error("WhatsApp warns about a line before it restricts it; see the runbook", "line", line, "violation", ev.News.Violation, "advice", ev.News.Remediation)
+	default:
+		if err := d.restrict(ctx, line, ev.News.Restrictions, at); err != nil {
+			return err
+		}
+		d.Look()
 	}
-	return d.setRestrictions(ctx, line, list, at)
+	d.metrics.warnings.WithLabelValues(line, ev.Kind.String()).Inc()
+	return nil
+}
+
+// settingsNews is that somebody changed a line's settings at Meta, perhaps we. The webhook tells only parts of them (contract
+// §9.3), and several come of one change, so Meta is asked soon, once.
+func (d *Desk) settingsNews(line string) {
+	if _, ok := d.line(line); ok {
+		d.meta.soon(line)
+		d.Look()
+	}
+}
+
+// templateNews is a template's new status.
+func (d *Desk) templateNews(ev *graph.Event) {
+	d.templates.forget()
+	t := ev.Template
+	log := d.log.Info
+	if t.Reason != "" {
+		log = d.log.Warn
+	}
+	log("a template's status changed at WhatsApp", "template", t.Name, "language", t.Language, "status", ev.Name, "reason", t.Reason)
 }

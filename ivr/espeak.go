@@ -66,7 +66,9 @@ func (e *Espeak) Speak(ctx context.Context, lang, text string) ([]int16, error) 
 	cmd := exec.CommandContext(ctx, e.path, "-v", voice, "-s", "150", "-p", "45", "--stdin", "--stdout")
 	cmd.Stdin, cmd.Stdout = strings.NewReader(text), out
 	cmd.WaitDelay = time.Second
-	if err := cmd.Run(); err != nil {
+	if err := cmd.Run(); ctx.Err() != nil {
+		return nil, fmt.Errorf("speak a name with %s: %w", e.path, ctx.Err())
+	} else if err != nil {
 		return nil, fmt.Errorf("speak a name with %s: %w", e.path, err)
 	}
 	if b := out.Bytes(); len(b) > 12 {

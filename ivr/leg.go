@@ -49,8 +49,7 @@ type leg struct {
 	version   int  // of the speech: what was being put together before a hush is thrown away
 	rendered  chan rendered
 	renderer  sync.WaitGroup
-	ctx       context.Context // ends with the leg: cancels the renderer
-	cancel    context.CancelFunc
+	unrender  context.CancelFunc // nobody wants to hear any more what is being put together
 
 	deed     int // counts actions: the outcome of one that was given up means nothing
 	outcomes chan outcome
@@ -91,7 +90,7 @@ func newLeg(m *Menus, menu Menu, inv bridge.Invite, notify bridge.Notify) (*leg,
 	if l.voice, err = newVoice(l.stream); err != nil {
 		return nil, err
 	}
-	l.ctx, l.cancel = context.WithCancel(context.Background())
+	l.unrender = func() {}
 	l.timer, l.lead, l.life = stopped(), stopped(), time.NewTimer(joinTimeout)
 	return l, nil
 }
@@ -157,7 +156,7 @@ func (l *leg) press(d media.Digit) {
 // run is the leg's goroutine.
 func (l *leg) run() {
 	l.live()
-	l.cancel()
+	l.unrender()
 	for _, t := range []*time.Timer{l.timer, l.lead, l.life} {
 		t.Stop()
 	}
@@ -296,6 +295,8 @@ func (l *leg) settleSpeech() {
 func (l *leg) render() {
 	parts, version := l.pending, l.version
 	l.pending, l.rendering = nil, true
+	ctx, cancel := context.WithCancel(context.Background())
+	l.unrender = cancel
 	l.renderer.Go(func() { // run waits for it
 		r := rendered{version: version}
 		defer func() {
@@ -304,7 +305,8 @@ func (l *leg) render() {
 			}
 			l.rendered <- r // has room: one renders at a time
 		}()
-		r.pcm = l.m.library.Say(l.ctx, l.menu.Lang, parts...)
+		defer cancel()
+		r.pcm = l.m.library.Say(ctx, l.menu.Lang, parts...)
 	})
 }
 

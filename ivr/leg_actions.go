@@ -31,6 +31,7 @@ func (l *leg) perform(a action) {
 	case actHush:
 		l.pending, l.owed = nil, false
 		l.version++
+		l.unrender()
 		l.voice.say(nil)
 	case actListen:
 		l.timer.Reset(keyTimeout)

@@ -2,6 +2,7 @@ package ivr
 
 import (
 	"context"
+	"log/slog"
 	"slices"
 	"sync/atomic"
 	"testing"
@@ -282,6 +283,66 @@ func TestActionThatPanicsOrHangsIsAnOutcome(t *testing.T) {
 			})
 		})
 	}
+}
+
+// An action that was given up may still end, while another is under way: its outcome is not the other's.
+func TestOutcomeThatCameTooLateIsNotTheNextOnes(t *testing.T) {
+	d := desk{
+		ask: func(context.Context, Request) Outcome {
+			time.Sleep(ActionTimeout + 10*time.Second)
+			return Outcome{Done: true}
+		},
+		ring: func(context.Context, Request) Outcome {
+			time.Sleep(10 * time.Second)
+			return Outcome{Reason: ReasonUpstream}
+		},
+	}
+	menu := func() Menu {
+		return RefusalMenu("en", refused(policy.ActionAsk, policy.ActionRingWhenAllowed), request, d, time.Now())
+	}
+	inMenu(t, menu, func(t *testing.T, l *Library, c *caller) {
+		c.join()
+		time.Sleep(settle)
+		c.press("1")
+		time.Sleep(ActionTimeout + 8*time.Second)
+		c.press("3")
+		time.Sleep(20 * time.Second)
+		heard := c.take()
+		hears(t, l, "en", heard, say("fail.ask", "trouble"))
+		hears(t, l, "en", heard, say("fail.ring", "why.upstream", "goodbye"))
+		hearsNot(t, l, "en", heard, say("done.ring"))
+	})
+}
+
+func TestSpeechThatIsNotReadyWhenAKeyComesIsNeverSaid(t *testing.T) {
+	l, err := NewLibrary(synthFn(func(ctx context.Context, _, _ string) ([]int16, error) {
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(speakTimeout):
+			return media.Tone(700, Rate, time.Second), nil
+		}
+	}), slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		c := dialMenu(t, newMenus(t, l), RingMeMenu("en", bridge.Customer{ID: "c1", Name: "Budi", Phone: "62812"}, "+62812", nil))
+		c.join()
+		time.Sleep(time.Second)
+		c.press("2")
+		pressed := time.Now()
+		for !c.ended() {
+			time.Sleep(framePTime)
+		}
+		heard := c.take()
+		hears(t, l, "en", heard, say("done.later", "goodbye"))
+		hearsNot(t, l, "en", heard, say("ringme.allows", "offer.call"))
+		length := time.Duration(len(l.Say(t.Context(), "en", say("done.later", "goodbye")...))) * time.Second / Rate
+		if d := time.Since(pressed) - length; d > tail+100*time.Millisecond {
+			t.Errorf("the answer waited %v for what nobody hears", d-tail)
+		}
+	})
 }
 
 func TestNobodyPressesAKey(t *testing.T) {

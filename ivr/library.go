@@ -126,7 +126,7 @@ func (s *speaker) name(ctx context.Context, c bridge.Customer) {
 		s.add(pcm)
 		s.rest(pauseWord)
 		return
-	} else if !errors.Is(err, ErrUnspeakable) {
+	} else if !errors.Is(err, ErrUnspeakable) && !errors.Is(err, context.Canceled) {
 		s.l.log.Warn("a customer's name could not be spoken; the number is said instead", "err", err)
 	}
 	if number := c.Dialable(); number != "" {

@@ -163,10 +163,13 @@ func alike(a, b []float64) float64 {
 
 // find says how well the best place of what was heard matches a speech, and where that is.
 func find(heard, want []int16) (at time.Duration, match float64) {
-	h, w := envelope(heard), envelope(want)
-	for i := 0; i+len(w) <= len(h); i++ {
-		if m := alike(h[i:], w); m > match {
-			at, match = time.Duration(i)*10*time.Millisecond, m
+	w := envelope(want)
+	for shift := 0; shift < envelopeStep; shift += envelopeStep / 4 { // what was heard began between two steps
+		h := envelope(heard[min(shift, len(heard)):])
+		for i := 0; i+len(w) <= len(h); i++ {
+			if m := alike(h[i:], w); m > match {
+				at, match = time.Duration(i)*10*time.Millisecond, m
+			}
 		}
 	}
 	return at, match

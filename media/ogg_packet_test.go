@@ -43,9 +43,8 @@ func undelimit(t *testing.T, p []byte) (packet, rest []byte) {
 	total := 0
 	if p[1]&0x80 != 0 {
 		for range count - 1 {
-			n := 0
-			n, at = length(at)
-			total += n
+			n, next := length(at)
+			total, at = total+n, next
 		}
 	}
 	lengths := at

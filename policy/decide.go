@@ -28,7 +28,7 @@ func zoneOf(names ...string) *time.Location {
 	return time.UTC
 }
 
-// pairs of a sentence's parameter and its value.
+// params are the parameters of a sentence.
 type params = map[string]string
 
 func allow() Decision { return Decision{Allowed: true, Rule: RuleAllowed, Key: RuleAllowed} }
@@ -59,7 +59,7 @@ type inquiry struct {
 	requestsV verdictOf
 	attemptsV verdictOf
 	callsV    verdictOf
-	all       []gauge
+	all       []gauge // of our own limits
 }
 
 // verdictOf keeps the profile's verdict apart from Meta's.
@@ -79,7 +79,10 @@ func newCase(q *Question) *inquiry {
 	c.all = append(append(c.all, line...), all...)
 
 	line, all = q.Pair.connected(q.Now, scopeLine, q.Rules.Line.Connected), q.Global.connected(q.Now, scopeAll, q.Rules.Global.Connected)
-	c.callsV = verdictOf{judge(line).or(judge(all)), judge(q.Pair.connected(q.Now, scopeMeta, meta.Connected)).or(c.liveCalls())}
+	c.callsV = verdictOf{judge(line).or(judge(all)), judge(line).or(c.liveCalls())}
+	if q.Rules.Line.Connected != meta.Connected {
+		c.callsV.meta = judge(q.Pair.connected(q.Now, scopeMeta, meta.Connected)).or(c.liveCalls())
+	}
 	c.all = append(append(c.all, line...), all...)
 	return c
 }
@@ -162,84 +165,6 @@ func (c *inquiry) hours() Decision {
 	return denyUntil(RuleHours, next, nil)
 }
 
-// fresh says whether Meta's answer may be relied on: it is there, and not older than the rules allow. An answer from the
-// future was asked for before our clock was set back; its age is not known.
-func (c *inquiry) fresh() bool {
-	if c.Live == nil {
-		return false
-	}
-	age := c.Now.Sub(c.Live.At)
-	return age >= -c.Rules.LiveAge && age <= c.Rules.LiveAge
-}
-
-// permission asks Meta's answer first, which knows what webhooks have not told us, then the events newer than it. Where
-// they disagree it takes the no.
-func (c *inquiry) permission() Decision {
-	if !c.fresh() {
-		return deny(RulePermissionUnknown)
-	}
-	state := c.Pair.Permission(c.Now)
-	newer := c.Pair.Grant.At.After(c.Live.At)
-	switch c.Live.Permission {
-	case PermissionPermanent, PermissionTemporary:
-		if newer && !state.Standing.Granted() {
-			return c.standing(state)
-		}
-		if c.Live.Permission == PermissionTemporary {
-			return c.temporary(state, newer)
-		}
-		return allow()
-	case PermissionNone:
-		if newer && state.Standing.Granted() {
-			return deny(RulePermissionUnknown) // granted since Meta was asked: ask again
-		}
-		return c.standing(state)
-	}
-	return deny(RulePermissionUnknown)
-}
-
-// temporary checks a temporary permission's end: Meta's timestamp, or the profile's earlier one.
-func (c *inquiry) temporary(state PermissionState, newer bool) Decision {
-	expires, since := c.Live.Expires, c.Live.Expires.Add(-Week)
-	if state.Standing == StandingTemporary {
-		since = state.Since
-		if newer {
-			expires = state.Expires
-		}
-	}
-	if !expires.IsZero() && !c.Now.Before(expires) {
-		return deny(RulePermissionExpired)
-	}
-	known := !c.Live.Expires.IsZero() || state.Standing == StandingTemporary
-	if known && c.Rules.Permission < Week && !c.Now.Before(since.Add(c.Rules.Permission)) {
-		if !c.overruled {
-			return deny(RulePermissionExpired)
-		}
-		d := allow()
-		d.Override = true
-		return d
-	}
-	return allow()
-}
-
-var standingRules = map[Standing]string{
-	StandingRequested:      RulePermissionRequested,
-	StandingRequestExpired: RulePermissionRequestExpired,
-	StandingDeclined:       RulePermissionDeclined,
-	StandingExpired:        RulePermissionExpired,
-	StandingRevoked:        RulePermissionRevoked,
-	StandingUnanswered:     RulePermissionUnanswered,
-}
-
-// standing words Meta's no by what the events know about it.
-func (c *inquiry) standing(p PermissionState) Decision {
-	rule, ok := standingRules[p.Standing]
-	if !ok {
-		rule = RulePermissionNone
-	}
-	return deny(rule)
-}
-
 func (c *inquiry) streak() Decision {
 	n, limit := c.Pair.Streak(), c.Rules.Unanswered
 	d := allow()
@@ -279,17 +204,6 @@ func (c *inquiry) limit(rule string, of verdictOf) Decision {
 
 func (c *inquiry) attempts() Decision { return c.limit(RuleAttempts, c.attemptsV) }
 func (c *inquiry) calls() Decision    { return c.limit(RuleCallLimit, c.callsV) }
-
-// askable says whether a permission request makes sense: not when Meta would refuse it.
-func (c *inquiry) askable() Decision {
-	switch {
-	case !c.fresh(), c.Live.Permission == PermissionUnknown, c.Live.Permission == "":
-		return deny(RulePermissionUnknown)
-	case c.Live.Permission == PermissionPermanent:
-		return deny(RulePermissionPermanent)
-	}
-	return allow()
-}
 
 func (c *inquiry) requests() Decision {
 	d := c.limit(RuleRequests, c.requestsV)
@@ -343,57 +257,4 @@ func (c *inquiry) window() Decision {
 		return deny(RuleWindow)
 	}
 	return allow()
-}
-
-// counters are the limits that bear on the action, with Meta's own where it gave them.
-func (c *inquiry) counters(a Action) []Counter {
-	var out []Counter
-	quota := func(name string, w time.Duration, q *Quota) {
-		if q != nil {
-			out = append(out, Counter{Name: name, Scope: scopeMeta, Window: w, Used: q.Used, Max: q.Max})
-		}
-	}
-	for _, g := range c.all {
-		if (g.Name == "requests") == (a == ActionAsk) && (a == ActionAsk || a == ActionCall) {
-			out = append(out, g.Counter)
-		}
-	}
-	switch a {
-	case ActionAsk:
-		if c.Live != nil {
-			quota("requests", Day, c.Live.RequestDay)
-			quota("requests", Week, c.Live.RequestWeek)
-		}
-	case ActionCall:
-		if c.Live != nil {
-			quota("connected", Day, c.Live.StartDay)
-		}
-		out = append(out, Counter{Name: "unanswered", Scope: scopeLine, Used: c.Pair.Streak(), Max: c.Rules.Unanswered})
-	}
-	if (a == ActionCall || a == ActionRing) && c.Line.MaxCalls > 0 {
-		out = append(out, Counter{Name: "concurrency", Scope: scopeLine, Used: c.Line.Calls, Max: c.Line.MaxCalls})
-	}
-	return out
-}
-
-// possible is what can be done besides, or instead of, what was asked about.
-func (c *inquiry) possible(d Decision) []Action {
-	var out []Action
-	for _, a := range [...]Action{ActionCall, ActionAsk, ActionButton, ActionMessage} {
-		if a != c.Action && c.decide(a).Allowed {
-			out = append(out, a)
-		}
-	}
-	if d.Allowed || d.Rule == RuleBlocked || d.Rule == RuleLineOff || d.Rule == RuleAction {
-		return out
-	}
-	// Worth waiting for what the customer, the clock or the line may yet change.
-	switch d.Rule {
-	case RuleNotAllowed, RuleRestricted, RuleWindow, RulePermissionPermanent:
-	default:
-		if c.Action == ActionCall {
-			out = append(out, ActionRingWhenAllowed)
-		}
-	}
-	return append(out, ActionCallback)
 }

@@ -146,7 +146,10 @@ func TestTheJSONOfADecisionIsStable(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const want = `{"allowed":false,"rule":"permission.requested","sentence":"The customer has been asked for permission and has not answered yet.","key":"permission.requested","counters":[` +
+	day, week := fmt.Sprint(int64(Day)), fmt.Sprint(int64(Week))
+	want := `{"allowed":false,"rule":"permission.requested","sentence":"The customer has been asked for permission and has not answered yet.","key":"permission.requested","counters":[` +
+		`{"name":"requests","scope":"line","window":` + day + `,"used":1,"max":1},{"name":"requests","scope":"line","window":` + week + `,"used":1,"max":1},` +
+		`{"name":"requests","scope":"all","window":` + day + `,"used":1,"max":1},{"name":"requests","scope":"all","window":` + week + `,"used":1,"max":1},` +
 		`{"name":"attempts","scope":"line","window":86400000000000,"used":0,"max":5},{"name":"attempts","scope":"all","window":86400000000000,"used":0,"max":5},` +
 		`{"name":"connected","scope":"line","window":86400000000000,"used":0,"max":100},{"name":"connected","scope":"all","window":86400000000000,"used":0,"max":100},` +
 		`{"name":"unanswered","scope":"line","window":0,"used":0,"max":3}],"possible":["ring_when_allowed","callback"]}`

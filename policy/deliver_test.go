@@ -150,7 +150,7 @@ func TestFedByCallOutcomesRequestsSentAndLiveCallPermissions(t *testing.T) {
 	if s.pair.Streak() != 1 {
 		t.Errorf("streak %d: a call that never reached the customer is not unanswered", s.pair.Streak())
 	}
-	s.event(Event{Kind: EventLive, Live: &Live{At: s.now, Permission: PermissionNone, CanRequest: true}})
+	s.at(time.Minute).event(Event{Kind: EventLive, Live: &Live{At: s.now, Permission: PermissionNone, CanRequest: true}})
 	s.live = s.pair.Live
 	s.wants(ActionCall, RulePermissionNone) // Meta knows of a withdrawal that no webhook told
 	s.event(Event{Kind: EventLive, Live: &Live{At: s.now.Add(-time.Second), Permission: PermissionPermanent, CanStart: true}})
@@ -392,7 +392,7 @@ func TestProfileMetaHasMetasNumbers(t *testing.T) {
 }
 
 func TestEffectiveLimitIsTheStricterOfProfileAndMetasLiveAnswer(t *testing.T) {
-	s := newScript(t).request("1").grant("1")
+	s := newScript(t).request("1").grant("1").at(time.Minute)
 	live := func(f func(*Live)) *script {
 		l := &Live{At: s.now, Permission: PermissionTemporary, Expires: epoch.Add(Week), CanStart: true, CanRequest: true, StartDay: &Quota{Max: 100, Used: 3}}
 		f(l)
@@ -415,12 +415,12 @@ func TestEffectiveLimitIsTheStricterOfProfileAndMetasLiveAnswer(t *testing.T) {
 	if d := Decide(q); d.Rule != RulePermissionUnknown {
 		t.Errorf("Meta could not be asked: %s", d.Rule)
 	}
-	// Withdrawn since Meta was asked.
+	// Withdrawn since Meta was asked, or in the same second.
 	live(func(*Live) {})
-	s.at(time.Second).event(Event{Kind: EventRevoked}).wants(ActionCall, RulePermissionRevoked)
+	s.event(Event{Kind: EventRevoked}).wants(ActionCall, RulePermissionRevoked)
 	// Granted since Meta was asked: ask again.
 	live(func(l *Live) { l.Permission = PermissionNone })
-	s.at(2*time.Second).event(Event{Kind: EventGranted, Permanent: true}).wants(ActionCall, RulePermissionUnknown)
+	s.at(time.Minute+time.Second).event(Event{Kind: EventGranted, Permanent: true}).wants(ActionCall, RulePermissionUnknown)
 	live(func(l *Live) { l.Permission = PermissionPermanent }).wants(ActionAsk, RulePermissionPermanent)
 
 	free := newScript(t)

@@ -13,22 +13,32 @@ type gauge struct {
 
 func (g gauge) full() bool { return g.Used >= g.Max }
 
-// window measures the times that lie in the window before now. A time from the future, recorded before our clock was set
-// back, counts: better one too many.
-func window(now time.Time, name, scope string, width time.Duration, limit int, times []time.Time) gauge {
+// ages are how long ago things were; less than nothing for a time from the future, recorded before our clock was set back.
+// The array keeps a decision from allocating: no state holds more.
+type ages struct {
+	n  int
+	of [2 * maxWindow]time.Duration
+}
+
+func (a *ages) add(age time.Duration) {
+	if a.n < len(a.of) {
+		a.of[a.n] = age
+		a.n++
+	}
+}
+
+// window measures what is younger than width. What comes from the future counts: better one too many.
+func window(now time.Time, name, scope string, width time.Duration, limit int, a *ages) gauge {
 	g := gauge{Counter: Counter{Name: name, Scope: scope, Window: width, Max: limit}}
-	var in [2 * maxWindow]time.Time
-	from := now.Add(-width)
-	for _, t := range times {
-		if t.After(from) && g.Used < len(in) {
-			in[g.Used] = t
+	all := a.of[:a.n]
+	for _, age := range all {
+		if age < width {
 			g.Used++
 		}
 	}
-	if g.full() {
-		held := in[:g.Used]
-		slices.SortFunc(held, time.Time.Compare)
-		g.free = held[g.Used-limit].Add(width)
+	if g.full() { // there is room again when the limit-th youngest leaves
+		slices.Sort(all)
+		g.free = now.Add(width - all[limit-1])
 	}
 	return g
 }
@@ -40,60 +50,60 @@ const (
 )
 
 // requests measures the limits l of permission requests. A limit of 0 is none.
-func (s State) requests(now time.Time, scope string, l Limits) []gauge {
+func (s *State) requests(now time.Time, scope string, l Limits) []gauge {
 	day, week := l.RequestsDay, l.RequestsWeek
 	if s.declined() {
 		day, week = l.DeclinedDay, l.DeclinedWeek
 	}
-	times := make([]time.Time, 0, maxWindow)
-	for _, r := range s.Requests {
-		if !r.Refused && !(l.RequestsReset && r.Cleared) {
-			times = append(times, r.At)
+	var a ages
+	for i := range s.Requests {
+		if r := &s.Requests[i]; !r.Refused && !(l.RequestsReset && r.Cleared) {
+			a.add(now.Sub(r.At))
 		}
 	}
 	gs := make([]gauge, 0, 2)
 	if day > 0 {
-		gs = append(gs, window(now, "requests", scope, Day, day, times))
+		gs = append(gs, window(now, "requests", scope, Day, day, &a))
 	}
 	if week > 0 {
-		gs = append(gs, window(now, "requests", scope, Week, week, times))
+		gs = append(gs, window(now, "requests", scope, Week, week, &a))
 	}
 	return gs
 }
 
 // declined says whether the customer's answer to the newest request is no.
-func (s State) declined() bool {
+func (s *State) declined() bool {
 	i := s.newest()
 	return i >= 0 && s.Requests[i].Answer == StandingDeclined
 }
 
 // attempts measures calls placed; a limit of 0 is none.
-func (s State) attempts(now time.Time, scope string, limit int) []gauge {
+func (s *State) attempts(now time.Time, scope string, limit int) []gauge {
 	if limit <= 0 {
 		return nil
 	}
-	times := make([]time.Time, 0, maxWindow)
-	for _, a := range s.Attempts {
-		times = append(times, a.At)
+	var a ages
+	for i := range s.Attempts {
+		a.add(now.Sub(s.Attempts[i].At))
 	}
-	return []gauge{window(now, "attempts", scope, Day, limit, times)}
+	return []gauge{window(now, "attempts", scope, Day, limit, &a)}
 }
 
 // connected measures calls picked up, and those under way, which may be yet; a limit of 0 is none.
-func (s State) connected(now time.Time, scope string, limit int) []gauge {
+func (s *State) connected(now time.Time, scope string, limit int) []gauge {
 	if limit <= 0 {
 		return nil
 	}
-	times := make([]time.Time, 0, 2*maxWindow)
-	for _, c := range s.Connected {
-		times = append(times, c.At)
+	var a ages
+	for i := range s.Connected {
+		a.add(now.Sub(s.Connected[i].At))
 	}
-	for _, a := range s.Attempts {
-		if !a.Done {
-			times = append(times, a.At)
+	for i := range s.Attempts {
+		if x := &s.Attempts[i]; !x.Done {
+			a.add(now.Sub(x.At))
 		}
 	}
-	return []gauge{window(now, "connected", scope, Day, limit, times)}
+	return []gauge{window(now, "connected", scope, Day, limit, &a)}
 }
 
 // verdict is what several gauges say together.

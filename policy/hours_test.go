@@ -400,3 +400,32 @@ func TestAHolidayWithSpecialHoursIsClosedTimeAroundThemAtMeta(t *testing.T) {
 		}
 	}
 }
+
+// What passes Validate can be lived by: every question has an answer, and the answers fit together.
+func FuzzHours(f *testing.F) {
+	f.Add([]byte(`{"zone":"Europe/Berlin","weekly":[{"day":"monday","from":"08:00","to":"12:00"},{"day":"sunday","from":"22:00","to":"02:00"}],"holidays":[{"date":"2026-12-25","name":"x","open":[{"from":"10:00","to":"24:00"}]}]}`), int64(1_796_000_000))
+	f.Add([]byte(`{"zone":"Australia/Lord_Howe","weekly":[{"day":"sunday","from":"01:45","to":"02:15"}],"once":{"open":true,"until":"2026-12-01T00:00:00Z"}}`), int64(1_775_314_800))
+	f.Add([]byte(`{"zone":"Pacific/Apia","weekly":[{"day":"friday","from":"00:00","to":"24:00"}],"holidays":[{"date":"2011-12-30"}]}`), int64(1_325_200_000))
+	f.Fuzz(func(t *testing.T, data []byte, unix int64) {
+		var h Hours
+		if json.Unmarshal(data, &h) != nil || unix < 0 || unix > 1<<33 {
+			return
+		}
+		now := time.Unix(unix, 0)
+		valid := h.Validate() == nil
+		next, ok := h.NextChange(now)
+		if !valid {
+			return
+		}
+		if ok && (!next.After(now) || h.Open(next) == h.Open(now) || h.Open(next.Add(-1)) != h.Open(now)) {
+			t.Fatalf("open %v at %v, change at %v", h.Open(now), now.UTC(), next.UTC())
+		}
+		if (h.ClosedSpan(now) == "") != h.Open(now) {
+			t.Fatal("a closed span while open, or none while closed")
+		}
+		m, err := h.ToMeta(now)
+		if err == nil && (len(m.Holidays) > 20 || len(m.Weekly) > 14) {
+			t.Fatalf("%+v", m)
+		}
+	})
+}

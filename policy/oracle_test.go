@@ -344,7 +344,7 @@ func (o oracle) decide(q Question) string {
 	}
 	standing := f.standing(now)
 	mine := standing == StandingTemporary || standing == StandingPermanent
-	newer := f.word.kind != "" && f.word.at.After(live.At)
+	newer := f.word.kind != "" && f.word.at.Unix() >= live.At.Unix()
 	no := map[Standing]string{StandingNone: RulePermissionNone, StandingTemporary: RulePermissionNone, StandingPermanent: RulePermissionNone,
 		StandingRequested: RulePermissionRequested, StandingRequestExpired: RulePermissionRequestExpired, StandingDeclined: RulePermissionDeclined,
 		StandingExpired: RulePermissionExpired, StandingRevoked: RulePermissionRevoked, StandingUnanswered: RulePermissionUnanswered}

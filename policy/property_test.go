@@ -12,7 +12,7 @@ import (
 
 // The properties run a hundred histories each by default; the full number is
 //
-//	go test ./policy -run Random -rapid.checks=100000
+//	go test ./policy -run Random -timeout 2h -rapid.checks=100000
 
 var epoch = time.Date(2026, 11, 2, 8, 0, 0, 0, time.UTC)
 
@@ -22,9 +22,12 @@ func drawEvent(t *rapid.T, at time.Time) Event {
 		Kind: rapid.SampledFrom([]EventKind{
 			EventRequested, EventRequested, EventRequestNamed, EventRequestNamed, EventRequestRefused, EventRequestReceived,
 			EventGranted, EventGranted, EventDeclined, EventRevoked, EventAttempted, EventAttempted, EventAttempted, EventEnded, EventEnded, EventEnded,
-			EventOffered, EventWrote, EventBlocked, EventFreed, EventFreed, EventOverride, "nothing.known",
+			EventOffered, EventWrote, EventOverride, "nothing.known",
 		}).Draw(t, "kind"),
 		At: at,
+	}
+	if rapid.IntRange(0, 60).Draw(t, "list") == 0 {
+		e.Kind = rapid.SampledFrom([]EventKind{EventBlocked, EventFreed}).Draw(t, "listed")
 	}
 	n := rapid.IntRange(0, 7).Draw(t, "n")
 	switch e.Kind {
@@ -60,9 +63,9 @@ func drawEvent(t *rapid.T, at time.Time) Event {
 	return e
 }
 
-// drawStep is a time between two events: often exactly a window or a second beside it, sometimes back.
+// drawStep is a time between two events: often nothing, or exactly a window or a second beside it; sometimes back.
 func drawStep(t *rapid.T) time.Duration {
-	base := rapid.SampledFrom([]time.Duration{0, time.Second, time.Minute, time.Hour, 6 * time.Hour, Day, Day, Week, 2 * Day, -time.Hour, -Day}).Draw(t, "step")
+	base := rapid.SampledFrom([]time.Duration{0, 0, 0, time.Second, time.Minute, time.Minute, time.Hour, time.Hour, 6 * time.Hour, Day, Week, 2 * Day, -time.Hour, -Day}).Draw(t, "step")
 	return base + rapid.SampledFrom([]time.Duration{0, 0, 0, time.Second, -time.Second, time.Nanosecond}).Draw(t, "beside")
 }
 
@@ -102,6 +105,9 @@ func drawRules(t *rapid.T) Rules {
 }
 
 func drawLive(t *rapid.T, now time.Time) *Live {
+	if rapid.Bool().Draw(t, "willing") { // so that our own limits are what decides
+		return &Live{At: now, Permission: PermissionTemporary, CanStart: true, CanRequest: true}
+	}
 	if rapid.IntRange(0, 9).Draw(t, "down") == 0 {
 		return nil
 	}
@@ -127,17 +133,24 @@ func drawLive(t *rapid.T, now time.Time) *Live {
 	return l
 }
 
-// drawNow is a time to decide at: often exactly where a window or a permission of some event ends.
+// drawNow is a time to decide at: mostly exactly where a window or a permission of some event ends, or a moment beside it.
 func drawNow(t *rapid.T, events []Event) time.Time {
 	at := epoch
 	if len(events) > 0 {
-		e := rapid.SampledFrom(events).Draw(t, "about")
+		e := events[len(events)-1]
+		if rapid.Bool().Draw(t, "about an older") {
+			e = rapid.SampledFrom(events).Draw(t, "about")
+		}
 		at = e.At
 		if !e.Expires.IsZero() && rapid.Bool().Draw(t, "at its end") {
-			at = e.Expires
+			return e.Expires.Add(drawBeside(t))
 		}
 	}
-	return at.Add(drawStep(t))
+	return at.Add(rapid.SampledFrom([]time.Duration{0, time.Minute, time.Hour, Day, Day, Day, Week, Week}).Draw(t, "later") + drawBeside(t))
+}
+
+func drawBeside(t *rapid.T) time.Duration {
+	return rapid.SampledFrom([]time.Duration{0, 0, 0, time.Second, -time.Second, time.Nanosecond, -time.Nanosecond}).Draw(t, "beside")
 }
 
 func applyAll(events []Event) (s State) {
@@ -149,6 +162,10 @@ func applyAll(events []Event) (s State) {
 
 func drawQuestion(t *rapid.T) (Question, []Event) {
 	events := drawHistory(t)
+	if rapid.IntRange(0, 2).Draw(t, "override") == 0 && len(events) > 0 {
+		at := events[len(events)-1].At
+		events = append(events, Event{Kind: EventOverride, At: at, By: "lead", Reason: "complaint", Expires: at.Add(drawStep(t))})
+	}
 	s := applyAll(events)
 	now := drawNow(t, events)
 	q := Question{

@@ -127,7 +127,7 @@ func (s State) Overridden(now time.Time) (Override, bool) {
 }
 
 // newest is the index of the newest request that Meta took, or may have; -1: none. A new request supersedes the older.
-func (s State) newest() int {
+func (s *State) newest() int {
 	for i := len(s.Requests) - 1; i >= 0; i-- {
 		if !s.Requests[i].Refused {
 			return i

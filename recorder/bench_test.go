@@ -2,6 +2,7 @@ package recorder
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -63,26 +64,33 @@ func BenchmarkNext(b *testing.B) {
 	}
 }
 
-// BenchmarkFiveHundredCalls records 500 calls to one real disk for 20 s (-benchtime 20x: one "operation" is a second). It
-// reports the process's CPU per call and the packets lost. Compare with BenchmarkFiveHundredRelays: the same packets without
-// a recorder, through the least a call can cost, which is SRTP on both legs.
-func BenchmarkFiveHundredCalls(b *testing.B) { benchmarkCalls(b, true) }
+// BenchmarkCalls moves calls in real time (-benchtime 20x: one "operation" is a second) and reports the process's CPU per
+// call and the packets lost. "relay" is the least a call can cost, SRTP on both legs and no sockets; "transcode" adds the
+// codecs of a customer on Opus and a phone on PCMA. Each runs without and with recordings on a real disk.
+func BenchmarkCalls(b *testing.B) {
+	for _, c := range []struct {
+		name      string
+		calls     int
+		transcode bool
+		record    bool
+	}{
+		{"500-relay", 500, false, false}, {"500-relay-recorded", 500, false, true},
+		{"60-transcode", 60, true, false}, {"60-transcode-recorded", 60, true, true},
+	} {
+		b.Run(c.name, func(b *testing.B) { benchmarkCalls(b, c.calls, c.transcode, c.record) })
+	}
+}
 
-// BenchmarkFiveHundredRelays is the same load without the recorder.
-func BenchmarkFiveHundredRelays(b *testing.B) { benchmarkCalls(b, false) }
-
-const benchCalls = 500
-
-func benchmarkCalls(b *testing.B, record bool) {
+func benchmarkCalls(b *testing.B, count int, transcode, record bool) {
 	dir := filepath.Join(b.TempDir(), "recordings")
 	_, err := Claim(dir)
 	must(b, err)
 	ledger := &memLedger{}
 	rec, err := New(Config{Dir: dir, Keyring: testRing(b), Ledger: ledger})
 	must(b, err)
-	calls := make([]*relay, benchCalls)
+	calls := make([]*relay, count)
 	for i := range calls {
-		calls[i] = newRelay(b)
+		calls[i] = newRelay(b, transcode)
 		if record {
 			calls[i].tap, err = rec.Start(Info{Call: fmt.Sprint("call-", i)})
 			must(b, err)
@@ -90,11 +98,11 @@ func benchmarkCalls(b *testing.B, record bool) {
 	}
 	b.ResetTimer()
 	began, cpu := time.Now(), cpuTime()
-	// 500 calls in 20 groups, each 1 ms after the other, as packets come in life.
-	step := time.NewTicker(ms)
+	// The calls come in 20 groups, each 1 msec after the other, as packets come in life.
+	step := time.NewTicker(msec)
 	n := 0
 	for ; n < b.N*1000; n++ {
-		for i := n % 20; i < benchCalls; i += 20 {
+		for i := n % 20; i < count; i += 20 {
 			calls[i].packet(uint16(n / 20))
 		}
 		<-step.C
@@ -112,10 +120,10 @@ func benchmarkCalls(b *testing.B, record bool) {
 	for _, e := range ledger.finished {
 		packets, lost = packets+e.Packets, lost+e.Lost
 	}
-	if record && packets != uint64(n/20*2*benchCalls) {
-		b.Errorf("%d packets in the files of %d handed over, %d lost", packets, n/20*2*benchCalls, lost)
+	if want := uint64(n / 20 * 2 * count); record && packets != want {
+		b.Errorf("%d packets in the files of %d handed over, %d lost", packets, want, lost)
 	}
-	calledFor := float64(n) / 1000 * benchCalls
+	calledFor := float64(n) / 1000 * float64(count)
 	b.ReportMetric(float64(used.Microseconds())/calledFor, "cpu-µs/call-s")
 	b.ReportMetric(float64(lost), "lost")
 	b.ReportMetric(took.Seconds()/(float64(n)/1000), "slowdown") // of the feeder: 1 when it keeps its pace
@@ -128,24 +136,46 @@ func cpuTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// relay is the floor of what a call costs: each packet opened from one leg's SRTP and sealed for the other's.
+// relay is what a call costs without its sockets.
 type relay struct {
-	tap      *Recording
-	in, out  *srtp.Context
-	peer     *srtp.Context
-	h        rtp.Header
-	wire     []byte
-	buf, enc []byte
+	tap           *Recording
+	in, out, peer *srtp.Context
+	h             rtp.Header
+	wire          []byte
+	buf, enc      []byte
+	payload       [2][]byte // as the customer and the phone send it
+	pcm           []int16
+	fromOpus      media.Decoder
+	toOpus        media.Encoder
+	fromPCMA      media.Decoder
+	toPCMA        media.Encoder
 }
 
-func newRelay(b *testing.B) *relay {
+func newRelay(b *testing.B, transcode bool) *relay {
 	key := bytes.Repeat([]byte{1}, 30)
 	ctx := func() *srtp.Context {
 		c, err := srtp.CreateContext(key[:16], key[16:], srtp.ProtectionProfileAes128CmHmacSha1_80)
 		must(b, err)
 		return c
 	}
-	return &relay{in: ctx(), out: ctx(), peer: ctx(), buf: make([]byte, 1500), enc: make([]byte, 1500), wire: make([]byte, 0, 1500)}
+	r := &relay{in: ctx(), out: ctx(), peer: ctx(), buf: make([]byte, 1500), enc: make([]byte, 1500), wire: make([]byte, 0, 1500),
+		payload: [2][]byte{make([]byte, 60), make([]byte, 60)}}
+	if !transcode {
+		return r
+	}
+	var errs [4]error
+	r.fromOpus, errs[0] = media.NewDecoder(media.Opus, 8000)
+	r.toOpus, errs[1] = media.NewEncoder(media.Opus, 8000)
+	r.fromPCMA, errs[2] = media.NewDecoder(media.PCMA, 8000)
+	r.toPCMA, errs[3] = media.NewEncoder(media.PCMA, 8000)
+	must(b, errors.Join(errs[:]...))
+	r.pcm = make([]int16, 8000*120/1000)
+	for side, e := range []media.Encoder{r.toOpus, r.toPCMA} {
+		n, err := e.Encode(media.Tone(440, 8000, 20*msec), r.enc)
+		must(b, err)
+		r.payload[side] = bytes.Clone(r.enc[:n])
+	}
+	return r
 }
 
 // packet moves one packet each way.
@@ -154,20 +184,36 @@ func (r *relay) packet(n uint16) {
 	for side := range 2 {
 		h := rtp.Header{Version: 2, PayloadType: 111, SequenceNumber: n, Timestamp: uint32(n) * 960, SSRC: uint32(side + 1)}
 		k, _ := h.MarshalTo(r.buf)
-		plain := r.buf[:k+60]
+		plain := r.buf[:k+copy(r.buf[k:], r.payload[side])]
 		sealed, _ := r.peer.EncryptRTP(r.wire[:0], plain, &r.h)
 		opened, err := r.in.DecryptRTP(r.buf[:0], sealed, &r.h)
 		if err != nil {
 			panic(err)
 		}
-		_, _ = r.out.EncryptRTP(r.enc[:0], opened, &r.h)
-		if r.tap == nil {
-			continue
-		}
-		if side == 0 {
+		if side == 0 && r.tap != nil {
 			r.tap.Received(&media.Packet{Payload: opened[k:], Arrival: now, Timestamp: h.Timestamp, Sequence: n}, media.Opus)
-		} else {
+		}
+		if r.toOpus != nil {
+			opened = r.convert(opened, k, side)
+		}
+		if side == 1 && r.tap != nil {
 			r.tap.Sent(opened[k:], media.Opus, h.Timestamp, n, false, now)
 		}
+		_, _ = r.out.EncryptRTP(r.enc[:0], opened, &r.h)
 	}
+}
+
+func (r *relay) convert(packet []byte, head, side int) []byte {
+	from, to := r.fromOpus, r.toPCMA
+	if side == 1 {
+		from, to = r.fromPCMA, r.toOpus
+	}
+	n, err := from.Decode(packet[head:], r.pcm)
+	if err == nil {
+		n, err = to.Encode(r.pcm[:n], r.buf[head:])
+	}
+	if err != nil {
+		panic(err)
+	}
+	return r.buf[:head+n]
 }

@@ -21,9 +21,9 @@ func (*memFile) Close() error { return nil }
 
 var testInfo = Info{Call: "call-1", Line: "main-line", Team: "sales-team", Agent: "extension-201", Customer: "customer-77"}
 
-// testPacket is the i-th packet of the test recordings: 20 ms of each side in turn.
+// testPacket is the i-th packet of the test recordings: 20 msec of each side in turn.
 func testPacket(i int) Packet {
-	p := Packet{Side: Side(i % 2), At: time.Duration(i/2)*20*ms + time.Duration(i%2)*3*ms, Codec: media.Opus,
+	p := Packet{Side: Side(i % 2), At: time.Duration(i/2)*20*msec + time.Duration(i%2)*3*msec, Codec: media.Opus,
 		Timestamp: uint32(i/2) * 960, Sequence: uint16(65500 + i/2), Marker: i < 2,
 		Payload: fmt.Appendf(nil, "\x48opus packet %d of the call", i)}
 	if i%10 == 9 {
@@ -63,7 +63,7 @@ func build(t testing.TB, n int) []byte {
 			must(t, tp.record(&record{kind: typeMark, code: uint8(Held), at: microseconds(p.At)}))
 		}
 	}
-	must(t, tp.finish(microseconds(time.Duration(n)*10*ms), CallEnded))
+	must(t, tp.finish(microseconds(time.Duration(n)*10*msec), CallEnded))
 	return f.Bytes()
 }
 

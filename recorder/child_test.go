@@ -107,7 +107,7 @@ func childRun(dir, run string, ring *Keyring) error {
 	}
 	out := bufio.NewWriter(os.Stdout)
 	var calls []*call
-	tick := time.NewTicker(20 * ms)
+	tick := time.NewTicker(20 * msec)
 	for started := 0; ; {
 		for len(calls) < 30 {
 			r, err := rec.Start(Info{Call: fmt.Sprintf("%s-%d", run, started)})
@@ -154,7 +154,7 @@ func TestKillNineLosesAtMostASecond(t *testing.T) {
 	ledger := &fileLedger{path: filepath.Join(dir, "ledger")}
 	handed := map[string]time.Duration{} // by call
 	for i := range kills {
-		killOne(t, dir, fmt.Sprintf("r%03d", i), time.Duration(rand.IntN(1500))*ms, handed)
+		killOne(t, dir, fmt.Sprintf("r%03d", i), time.Duration(rand.IntN(1500))*msec, handed)
 		rec, err := New(Config{Dir: filepath.Join(dir, "recordings"), Keyring: testRing(t), MinFree: 1, Ledger: ledger})
 		must(t, err)
 		must(t, rec.Recover(testCtx(t)))

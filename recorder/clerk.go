@@ -4,10 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 )
 
-const ledgerLimit = 10 * time.Second
+const (
+	startedLimit = 2 * time.Second // less than a ring holds: the file waits for it
+	ledgerLimit  = 10 * time.Second
+)
 
 // clerk opens and finishes files and keeps the ledger.
 func (rec *Recorder) clerk(ctx context.Context) {
@@ -17,7 +21,11 @@ func (rec *Recorder) clerk(ctx context.Context) {
 			return
 		case r := <-rec.toOpen:
 			rec.open(ctx, r)
+			if len(rec.toOpen) == 0 {
+				rec.settle()
+			}
 		case r := <-rec.toFinish:
+			rec.settle()
 			rec.finish(ctx, r)
 		}
 	}
@@ -29,6 +37,7 @@ func (rec *Recorder) open(ctx context.Context, r *Recording) {
 	defer rec.clerking.end()
 	err := rec.fence(r.info.Call, func() error { return rec.openFile(ctx, r) })
 	if err == nil {
+		rec.fresh = append(rec.fresh, r)
 		r.ready.Store(true)
 		return
 	}
@@ -39,7 +48,7 @@ func (rec *Recorder) open(ctx context.Context, r *Recording) {
 	e := r.entry()
 	e.Reason, e.Duration = d.reason, time.Duration(d.endAt)*time.Microsecond
 	e.Lost = d.missed()
-	rec.tell(ctx, "lost", e, rec.cfg.Ledger.RecordingLost)
+	rec.tell(ctx, ledgerLimit, "lost", e, rec.cfg.Ledger.RecordingLost)
 	rec.remove(r)
 }
 
@@ -56,10 +65,15 @@ func (rec *Recorder) openFile(ctx context.Context, r *Recording) error {
 	if r.path, err = freeName(v, day, r.info.Call); err != nil {
 		return err
 	}
-	rec.tell(ctx, "started", r.entry(), rec.cfg.Ledger.RecordingStarted)
-	f, err := createFile(v, r.path)
+	rec.tell(ctx, startedLimit, "started", r.entry(), rec.cfg.Ledger.RecordingStarted)
+	f, unsynced, err := createFile(v, r.path)
 	if err != nil {
 		return err
+	}
+	for _, dir := range unsynced {
+		if !slices.Contains(rec.folders, dir) {
+			rec.folders = append(rec.folders, dir)
+		}
 	}
 	r.tape, err = newTape(f, r.key, r.head, r.info)
 	if err != nil {
@@ -67,6 +81,38 @@ func (rec *Recorder) openFile(ctx context.Context, r *Recording) error {
 	}
 	clear(r.key)
 	r.key, r.head = nil, nil
+	return nil
+}
+
+// settle makes the entries of new files durable: one sync per folder, however many calls have begun at once. Their audio is
+// written meanwhile.
+func (rec *Recorder) settle() {
+	if len(rec.fresh) == 0 {
+		return
+	}
+	rec.clerking.begin(rec.now())
+	defer rec.clerking.end()
+	err := rec.fence("", rec.syncFolders)
+	for _, r := range rec.fresh {
+		if err != nil {
+			r.syncErr.Store(&err)
+		}
+	}
+	clear(rec.fresh)
+	rec.fresh, rec.folders = rec.fresh[:0], rec.folders[:0]
+}
+
+func (rec *Recorder) syncFolders() error {
+	v, err := rec.cfg.FS.Open(rec.cfg.Dir)
+	if err != nil {
+		return fmt.Errorf("open recording folder: %w", err)
+	}
+	defer v.Close()
+	for _, dir := range rec.folders {
+		if err := v.SyncDir(dir); err != nil {
+			return fmt.Errorf("sync folder %s: %w", dir, err)
+		}
+	}
 	return nil
 }
 
@@ -96,7 +142,7 @@ func (rec *Recorder) finish(ctx context.Context, r *Recording) {
 	e.SHA256 = [32]byte(t.hash.Sum(nil))
 	e.Packets, e.Lost = t.packets[Customer]+t.packets[Agent], t.lost+d.missed()
 	rec.m.ended.WithLabelValues(e.Reason.String()).Inc()
-	rec.tell(ctx, "finished", e, rec.cfg.Ledger.RecordingFinished)
+	rec.tell(ctx, ledgerLimit, "finished", e, rec.cfg.Ledger.RecordingFinished)
 	rec.remove(r)
 }
 
@@ -107,9 +153,12 @@ func (r *Recording) failed(why EndReason) {
 	r.reason = why
 }
 
-// tell gives the ledger its time. What it does not take is logged and counted: the file is there all the same.
-func (rec *Recorder) tell(ctx context.Context, event string, e Entry, f func(context.Context, Entry) error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), ledgerLimit)
+// tell gives the ledger its time, which is not the disk's. What it does not take is logged and counted: the file is there all
+// the same.
+func (rec *Recorder) tell(ctx context.Context, limit time.Duration, event string, e Entry, f func(context.Context, Entry) error) {
+	rec.clerking.end()
+	defer func() { rec.clerking.begin(rec.now()) }()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), limit)
 	defer cancel()
 	if err := rec.fence(e.Info.Call, func() error { return f(ctx, e) }); err != nil {
 		rec.m.ledger.WithLabelValues(event).Inc()

@@ -18,13 +18,13 @@ func TestSlowDiskLosesMarkedFramesAndNoCallWaits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBox(t, func(c *Config) { c.RingBytes = 32 << 10 })
 		r := b.start("call-1")
-		n := talk(r, 5*time.Second, 20*ms)
+		n := talk(r, 5*time.Second, 20*msec)
 		release := make(chan struct{})
 		b.fs.set(func(x *faultFS) {
 			x.write = func(f File, p []byte) (int, error) { <-release; return f.Write(p) }
 		})
 		began := time.Now()
-		hung := talk(r, 15*time.Second, 20*ms)
+		hung := talk(r, 15*time.Second, 20*msec)
 		if took := time.Since(began); took != 15*time.Second || hung != 1500 { // in the bubble a call that waited would show
 			t.Errorf("the call was slowed: %v, %d packets", took, hung)
 		}
@@ -41,7 +41,7 @@ func TestSlowDiskLosesMarkedFramesAndNoCallWaits(t *testing.T) {
 		if d := b.Disk(); d.State != Fine {
 			t.Errorf("state %s after the disk came back", d.State)
 		}
-		n += talk(r, 5*time.Second, 20*ms)
+		n += talk(r, 5*time.Second, 20*msec)
 		r.Close(time.Now())
 		<-r.Done()
 		b.stop()
@@ -61,12 +61,12 @@ func TestSlowDiskLosesMarkedFramesAndNoCallWaits(t *testing.T) {
 		var gaps []time.Duration
 		last := time.Duration(0)
 		for _, p := range play(t, x) {
-			if p.At-last > 100*ms {
+			if p.At-last > 100*msec {
 				gaps = append(gaps, last)
 			}
 			last = p.At
 		}
-		if len(gaps) != 1 || marks[0].At-gaps[0] > 20*ms {
+		if len(gaps) != 1 || marks[0].At-gaps[0] > 20*msec {
 			t.Errorf("gaps after %v, mark at %v", gaps, marks[0].At)
 		}
 	})
@@ -77,10 +77,10 @@ func TestFullDiskEndsRecordingsAndSpaceBringsThemBack(t *testing.T) {
 		b := newBox(t, nil)
 		defer b.stop()
 		r := b.start("call-1")
-		n := talk(r, 5*time.Second, 20*ms)
+		n := talk(r, 5*time.Second, 20*msec)
 		b.fs.set(func(x *faultFS) { x.space.Free = 1<<30 - 1 })
 		began := time.Now()
-		talk(r, 3*time.Second, 20*ms)
+		talk(r, 3*time.Second, 20*msec)
 		<-r.Done()
 		e := b.finished(1)[0]
 		if e.Reason != DiskFull || e.Packets < uint64(n) || e.Packets > uint64(n+150) || time.Since(began) > 3*time.Second {
@@ -125,14 +125,14 @@ func TestFailingWritesEndTheRecordingAndKeepThePrefix(t *testing.T) {
 				b := newBox(t, nil)
 				defer b.stop()
 				r, other := b.start("call-1"), b.start("call-2")
-				n := talk(r, 3*time.Second, 20*ms)
+				n := talk(r, 3*time.Second, 20*msec)
 				b.fs.set(func(x *faultFS) {
 					x.write = func(f File, p []byte) (int, error) {
 						n, _ := f.Write(p[:min(c.part, len(p))])
 						return n, &os.PathError{Op: "write", Path: "x", Err: c.err}
 					}
 				})
-				n += talk(r, time.Second, 20*ms)
+				n += talk(r, time.Second, 20*msec)
 				<-r.Done()
 				b.fs.set(func(x *faultFS) { x.write = nil })
 				e := b.finished(1)[0]
@@ -147,7 +147,7 @@ func TestFailingWritesEndTheRecordingAndKeepThePrefix(t *testing.T) {
 				if got := play(t, b.reader(e)); uint64(len(got)) < e.Packets {
 					t.Errorf("%d packets play, the ledger has %d", len(got), e.Packets)
 				}
-				talk(other, time.Second, 20*ms)
+				talk(other, time.Second, 20*msec)
 				other.Close(time.Now())
 				<-other.Done()
 				b.verify(b.finished(2)[1], Sound)
@@ -156,14 +156,28 @@ func TestFailingWritesEndTheRecordingAndKeepThePrefix(t *testing.T) {
 	}
 }
 
+func TestFailedFolderSyncEndsTheRecording(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBox(t, nil)
+		defer b.stop()
+		b.fs.set(func(x *faultFS) { x.syncDir = func() error { return syscall.EIO } })
+		r := b.start("call-1")
+		talk(r, time.Second, 20*msec)
+		<-r.Done()
+		if e := b.finished(1)[0]; e.Reason != DiskFailed {
+			t.Errorf("%+v", e)
+		}
+	})
+}
+
 func TestFailedSyncEndsTheRecording(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBox(t, nil)
 		defer b.stop()
 		r := b.start("call-1")
-		talk(r, time.Second, 20*ms)
+		talk(r, time.Second, 20*msec)
 		b.fs.set(func(x *faultFS) { x.sync = func() error { return syscall.EIO } })
-		talk(r, 2*time.Second, 20*ms)
+		talk(r, 2*time.Second, 20*msec)
 		<-r.Done()
 		if e := b.finished(1)[0]; e.Reason != DiskFailed {
 			t.Errorf("%+v", e)
@@ -179,7 +193,7 @@ func TestEachOpenFileIsSyncedEverySecond(t *testing.T) {
 		b.fs.set(func(x *faultFS) { x.sync = func() error { syncs <- time.Now(); return nil } })
 		r := b.start("call-1")
 		last := time.Now()
-		talk(r, 10*time.Second, 20*ms)
+		talk(r, 10*time.Second, 20*msec)
 		r.Close(time.Now())
 		<-r.Done()
 		close(syncs)
@@ -193,6 +207,26 @@ func TestEachOpenFileIsSyncedEverySecond(t *testing.T) {
 		}
 		if n < 10 {
 			t.Errorf("%d syncs", n)
+		}
+	})
+}
+
+func TestNewFilesAndFoldersAreMadeDurable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var later time.Duration
+		b := newBox(t, func(c *Config) { c.Clock = func() time.Time { return time.Now().Add(later) } })
+		defer b.stop()
+		for _, later = range []time.Duration{0, 24 * time.Hour, 41 * 24 * time.Hour} {
+			for _, call := range []string{"a", "b"} {
+				r := b.start(call)
+				r.Close(time.Now())
+				<-r.Done()
+			}
+		}
+		want := []string{"2000/01/01", "2000/01", "2000", ".", "2000/01/01", "2000/01/02", "2000/01", "2000", ".", "2000/01/02",
+			"2000/02/11", "2000/02", "2000", ".", "2000/02/11"}
+		if d := cmp.Diff(want, b.fs.synced); d != "" {
+			t.Error(d)
 		}
 	})
 }
@@ -231,7 +265,7 @@ func TestABugInOneRecordingEndsThatOneOnly(t *testing.T) {
 		b := newBox(t, nil)
 		defer b.stop()
 		bad, good := b.start("bad"), b.start("good")
-		talk(bad, time.Second, 20*ms)
+		talk(bad, time.Second, 20*msec)
 		b.fs.set(func(x *faultFS) { x.write = func(File, []byte) (int, error) { panic("bug") } })
 		speak(bad, 0)
 		<-bad.Done()
@@ -298,10 +332,10 @@ func TestMissingVolumeRecordsNothing(t *testing.T) {
 				b := newBox(t, nil)
 				defer b.stop()
 				r := b.start("call-1")
-				talk(r, 1500*ms, 20*ms)
+				talk(r, 1500*msec, 20*msec)
 				c.remove(t, b.dir)
 				late := b.start("call-2") // before the guard has looked
-				talk(r, 3*time.Second, 20*ms)
+				talk(r, 3*time.Second, 20*msec)
 				<-r.Done()
 				<-late.Done()
 				if len(b.ledger.lost) != 1 || b.ledger.lost[0].Info.Call != "call-2" || b.ledger.lost[0].Reason != DiskGone {
@@ -365,10 +399,10 @@ func TestStopIsBoundedOnAHangingDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBox(t, nil)
 		r := b.start("call-1")
-		talk(r, time.Second, 20*ms)
+		talk(r, time.Second, 20*msec)
 		release := make(chan struct{})
 		b.fs.set(func(x *faultFS) {
-			x.write = func(f File, p []byte) (int, error) { <-release; return 0, errHang }
+			x.write = func(f File, p []byte) (int, error) { <-release; return 0, os.ErrClosed }
 		})
 		speak(r, 0)
 		time.Sleep(time.Second)
@@ -387,7 +421,7 @@ func TestStopFinishesRunningRecordings(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBox(t, nil)
 		r := b.start("call-1")
-		n := talk(r, time.Second, 20*ms)
+		n := talk(r, time.Second, 20*msec)
 		early := b.start("call-2") // has no file yet
 		speak(early, 0)
 		b.stop()
@@ -473,7 +507,7 @@ func TestRecoverSettlesWhatACrashLeft(t *testing.T) {
 			t.Errorf("%s was changed", e.Path)
 		}
 	}
-	want := map[string]got{"whole": {CallEnded, int64(len(good) - trailerSize), 40, 400 * ms},
+	want := map[string]got{"whole": {CallEnded, int64(len(good) - trailerSize), 40, 400 * msec},
 		"cut": {Interrupted, end, 29, testPacket(28).At}, "between": {Interrupted, end, 29, testPacket(28).At}}
 	if d := cmp.Diff(want, have); d != "" {
 		t.Error(d)

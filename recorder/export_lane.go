@@ -55,13 +55,13 @@ func (l *lane) receive(p *Packet, at int64) {
 	l.last = max(l.last, at)
 	position, ok := int64(0), false
 	if p.Codec == l.codec {
-		position, ok = l.clock.follow(p.Timestamp, at)
+		position, ok = l.clock.follow(p, at)
 	}
 	if !ok {
 		l.settle()
 		l.run++
 		l.codec = p.Codec
-		l.clock.begin(p.Timestamp, scale(p.Codec), at)
+		l.clock.begin(p, scale(p.Codec), at)
 	}
 	i := len(l.waiting)
 	for i > 0 && l.waiting[i-1].run == l.run && l.waiting[i-1].media >= position {

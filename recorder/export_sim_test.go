@@ -141,7 +141,6 @@ func simulate(t testing.TB, length time.Duration, talkers ...talker) []Packet {
 type script struct {
 	packets []Packet
 	next    int
-	opened  *int
 }
 
 func (s *script) Next(p *Packet) error {
@@ -173,4 +172,9 @@ func export(t testing.TB, packets []Packet, opt ExportOptions) (*Export, []byte)
 		t.Fatalf("%d bytes, announced %d", len(b), e.Size())
 	}
 	return e, b
+}
+
+func sortPackets(packets []Packet) []Packet {
+	slices.SortStableFunc(packets, func(a, b Packet) int { return int(a.At - b.At) })
+	return packets
 }

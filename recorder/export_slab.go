@@ -25,19 +25,6 @@ func (f form) ticks() int64 {
 // scale returns the 48 kHz ticks in one tick of a codec's RTP clock.
 func scale(c media.Codec) int64 { return int64(ticksPerSecond / c.ClockRate()) }
 
-// slotForm returns the form with 20 ms frames of the same mode and bandwidth (RFC 6716 §3.1 table 2).
-func (f form) slotForm() form {
-	switch config := f.toc >> 3; {
-	case config < 12: // SILK: 10, 20, 40, 60 ms
-		f.toc = f.toc&^(3<<3) | 1<<3
-	case config < 16: // hybrid: 10, 20 ms
-		f.toc |= 1 << 3
-	default: // CELT: 2.5, 5, 10, 20 ms
-		f.toc |= 3 << 3
-	}
-	return f
-}
-
 // slab is one side's audio, or gap, in consecutive slots. A slab of several slots is one frame of 40 or 60 ms, which cannot be
 // cut without decoding it, or a gap of any length.
 type slab struct {

@@ -28,15 +28,12 @@ type timeline struct {
 	total   int64  // slots, once ended
 	id      uint32 // differs from recording to recording, and not from reading to reading
 	taken   int64  // slots
+	packet  Packet // at hand
 	lanes   [2]lane
 }
 
 func newTimeline(src Source, length time.Duration) *timeline {
-	t := &timeline{src: src, left: never, length: ticksOf(length)}
-	for i := range t.lanes {
-		t.lanes[i].slipped = -slipEvery
-	}
-	return t
+	return &timeline{src: src, left: never, length: ticksOf(length)}
 }
 
 // ticksOf counts d in 48 kHz ticks. It is exact to the microsecond and does not overflow.
@@ -48,7 +45,7 @@ func (t *timeline) line() *timeline { return t }
 // copied copies the timeline. The copy has no source.
 func (t *timeline) copied() *timeline {
 	c := *t
-	c.src = nil
+	c.src, c.packet = nil, Packet{}
 	for i := range c.lanes {
 		c.lanes[i] = t.lanes[i].clone()
 	}
@@ -92,12 +89,12 @@ func (t *timeline) need(slots int) error {
 
 // pull reads one packet and places what is due.
 func (t *timeline) pull() error {
-	var p Packet
+	p := &t.packet
 	if t.left == 0 {
 		t.finish()
 		return nil
 	}
-	switch err := t.src.Next(&p); {
+	switch err := t.src.Next(p); {
 	case errors.Is(err, io.EOF):
 		t.finish()
 		return nil
@@ -114,7 +111,7 @@ func (t *timeline) pull() error {
 	}
 	at := ticksOf(p.At)
 	t.now = max(t.now, at)
-	t.lanes[p.Side].receive(&p, at)
+	t.lanes[p.Side].receive(p, at)
 	t.advance(t.now)
 	if t.started {
 		t.lanes[0].fill(t.now)
@@ -150,30 +147,34 @@ func (t *timeline) start(want int64) {
 	t.started = true
 	origin := (max(want, 0)+slotTicks-1)%slotTicks - slotTicks + 1
 	t.lanes[0].origin, t.lanes[1].origin = origin, origin
+	if t.length > 0 {
+		t.setTotal()
+	}
 }
 
 // finish places what is left.
 func (t *timeline) finish() {
 	t.ended = true
 	t.advance(never)
+	end := int64(0)
 	for i := range t.lanes {
 		l := &t.lanes[i]
 		l.flush()
-		if t.length == 0 {
-			t.total = max(t.total, l.slots)
-		}
+		end = max(end, l.slots*slotTicks+l.origin)
 	}
 	if t.length == 0 {
-		t.length = max(t.total*slotTicks+t.lanes[0].origin, 0)
+		t.length = end
 	}
-	t.total = max((t.length+t.preSkip()+slotTicks-1)/slotTicks, 1)
+	t.setTotal()
 }
+
+func (t *timeline) setTotal() { t.total = max((t.length+t.preSkip()+slotTicks-1)/slotTicks, 1) }
 
 // preSkip returns the samples at 48 kHz before the recording's beginning.
 func (t *timeline) preSkip() int64 { return opusDelay - t.lanes[0].origin }
 
 // over reports that all slots were taken. need comes first.
-func (t *timeline) over() bool { return t.ended && t.taken >= t.total }
+func (t *timeline) over() bool { return t.total > 0 && t.taken >= t.total }
 
 // take forgets slots of both sides.
 func (t *timeline) take(slots int) {

@@ -2,7 +2,6 @@ package recorder
 
 import (
 	"context"
-	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -17,14 +16,15 @@ import (
 
 // faultFS is the real file system with faults: a nil hook passes.
 type faultFS struct {
-	mu     sync.Mutex
-	space  Space
-	open   func() error
-	create func(name string) error
-	write  func(f File, b []byte) (int, error)
-	sync   func() error
-	probe  func() error
-	names  []string // created
+	mu      sync.Mutex
+	space   Space
+	open    func() error
+	create  func(name string) error
+	write   func(f File, b []byte) (int, error)
+	sync    func() error
+	probe   func() error
+	syncDir func() error
+	synced  []string // folders
 }
 
 func newFaultFS() *faultFS { return &faultFS{space: Space{Free: 100 << 30}} }
@@ -71,7 +71,14 @@ func (v faultVolume) Probe() error {
 	return nil
 }
 
-func (v faultVolume) SyncDir(string) error { return nil } // the real one is in the kill test
+// SyncDir only notes the folder; the real one is in the kill test.
+func (v faultVolume) SyncDir(name string) error {
+	v.x.set(func(x *faultFS) { x.synced = append(x.synced, name) })
+	if f := hook(v.x, func(x *faultFS) func() error { return x.syncDir }); f != nil {
+		return f()
+	}
+	return nil
+}
 
 func (v faultVolume) Create(name string) (File, error) {
 	if f := hook(v.x, func(x *faultFS) func(string) error { return x.create }); f != nil {
@@ -83,7 +90,6 @@ func (v faultVolume) Create(name string) (File, error) {
 	if err != nil {
 		return nil, err
 	}
-	v.x.set(func(x *faultFS) { x.names = append(x.names, name) })
 	return faultFile{f, v.x}, nil
 }
 
@@ -235,5 +241,3 @@ func speak(r *Recording, n int) {
 	p = testPacket(n + 1)
 	r.Sent(p.Payload, media.Opus, p.Timestamp, p.Sequence, false, now)
 }
-
-var errHang = errors.New("released")

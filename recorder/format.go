@@ -130,9 +130,6 @@ func (r *record) packet(p *Packet) bool {
 // padded is the size of a payload whose body has n bytes.
 func padded(n int) int { return (prefixSize + n + blockSize - 1) / blockSize * blockSize }
 
-// framed is what a body of n bytes takes in the file.
-func framed(n int) int { return frameSize + rtpSize + padded(n) + tagSize }
-
 // microseconds is d in the file's unit, within its range.
 func microseconds(d time.Duration) uint64 {
 	return min(uint64(max(d, 0)/time.Microsecond), maxAt)

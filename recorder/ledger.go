@@ -6,7 +6,7 @@ import (
 )
 
 // Ledger keeps what is known about recordings beside the files. The recorder calls it from its own goroutine, never from a
-// call's; each call gets 10 s. A failing ledger stops no recording.
+// call's, and gives it 2 s to note a start and 10 s for the rest. A failing ledger stops no recording.
 type Ledger interface {
 	// RecordingStarted comes before the file exists, so that no file is unknown after a crash.
 	RecordingStarted(ctx context.Context, e Entry) error

@@ -18,7 +18,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-const ms = time.Millisecond
+const msec = time.Millisecond
 
 var testKey = bytes.Repeat([]byte("deskbrid"), 4)
 

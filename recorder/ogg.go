@@ -88,8 +88,8 @@ func (g *oggPage) append(dst []byte, flags byte, granule int64, serial, number u
 func opusHead(channels int, preSkip int64) []byte {
 	h := append([]byte("OpusHead"), 1, byte(channels))
 	h = binary.LittleEndian.AppendUint16(h, uint16(preSkip))
-	h = binary.LittleEndian.AppendUint32(h, 16000) // the rate of what was recorded; players play 48 kHz
-	h = binary.LittleEndian.AppendUint16(h, 0)     // no gain
+	h = binary.LittleEndian.AppendUint32(h, ticksPerSecond) // the rate that opusdec writes
+	h = binary.LittleEndian.AppendUint16(h, 0)              // no gain
 	if channels == 1 {
 		return append(h, 0)
 	}

@@ -5,8 +5,6 @@ import "deskbridge/media"
 const (
 	// pageSlots is how many slots go into a page: about a second, 0.5 % of overhead, and what a player has to fetch to seek.
 	pageSlots = 50
-	// concealed is how many slots of a gap are left to the player's loss concealment (RFC 7845 §4.1); the rest is silence.
-	concealed = 5
 	// restEvery chunks (seconds) a reader can begin.
 	restEvery = 32
 	// maxGroup is the longest frame's slots.
@@ -19,6 +17,10 @@ const (
 // or 60 ms, which cannot be cut without decoding it, the other side's frames of that time are joined to one packet as long;
 // nothing is decoded. Only what cannot be joined is coded anew: a frame of 40 or 60 ms that begins within the other side's,
 // frames of different kinds within the other side's 60 ms, and G.711.
+//
+// A gap becomes silence at once, also that of one lost packet, though RFC 7845 §4.1 would have an empty frame there, for players
+// to conceal it. libopus does so well, but ffmpeg's own decoder (5.1) answers the packet after some empty frames with noise of
+// full scale. Empty frames are left where one packet must join a gap and audio.
 type oggMuxer struct {
 	*timeline
 	sides   []Side // one: mono
@@ -164,19 +166,13 @@ func (m *oggMuxer) side(l *lane, c **recoder, n int, selfDelimited bool) {
 	f, same, empty := common(m.parts)
 	join := media.OpusJoin{SelfDelimited: selfDelimited}
 	switch {
-	case empty && (l.silent >= concealed || l.heard.codec == media.CodecNone):
+	case empty && !(flat(l.heard.codec) && l.silent < concealed):
 		m.frames = m.frames[:0]
 		silence := media.SilenceFrame(media.Opus, slotTicks)
 		for range n {
 			m.frames = append(m.frames, silence[1:])
 		}
 		f.toc = silence[0]
-	case empty && l.heard.codec == media.Opus:
-		f = l.heard.slotForm()
-		m.frames = m.frames[:0]
-		for range n {
-			m.frames = append(m.frames, nil)
-		}
 	case !same || empty:
 		m.recode(l, c, n, join)
 		return

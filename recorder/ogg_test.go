@@ -152,7 +152,7 @@ func undelimited(t testing.TB, p []byte) (packet, rest []byte) {
 		count, variable = 2, true
 	case 3:
 		count, variable = int(p[1]&63), p[1]&0x80 != 0
-		head, at = 2, 2
+		at = 2
 		for more := p[1]&0x40 != 0; more; {
 			more = p[at] == 255
 			padding += int(p[at]) - int(p[at])/255

@@ -72,7 +72,7 @@ func (p *PCM) Next() (customer, agent []int16, err error) {
 		n := min(p.skip, len(a))
 		p.skip -= n
 		a, b = a[n:], b[n:]
-		if p.ended {
+		if p.total > 0 {
 			n := min(p.length*int64(p.rate)/ticksPerSecond-p.given, int64(len(a)))
 			a, b = a[:n], b[:n]
 		}

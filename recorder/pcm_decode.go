@@ -2,6 +2,9 @@ package recorder
 
 import "deskbridge/media"
 
+// concealed is how many slots of a gap a decoder makes up; then it has faded. The rest is silence.
+const concealed = 5
+
 // slabDecoder decodes one side's slabs in order, a slot at a time.
 type slabDecoder struct {
 	rate  int // of Opus; G.711 is always decoded at 8 kHz

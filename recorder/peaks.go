@@ -5,62 +5,100 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"runtime"
+	"runtime/debug"
 	"time"
-)
 
-// Peaks are the outlines of both sides of a recording: for each of Buckets equal parts the highest sample, 0 to 255.
-type Peaks struct {
-	Length   time.Duration
-	Customer []byte
-	Agent    []byte
-}
+	"golang.org/x/sys/unix"
+)
 
 const (
-	peakRate = 8000
-	maxPeaks = 2000
-	// leastPart is the shortest part a peak stands for. Finer outlines would begin to tell how somebody speaks.
-	leastPart = 100 * time.Millisecond
-	// chunk is how much is decoded between two rests.
-	peakChunk = 50 // slots of 20 ms
+	maxPeakRate = 100 // points per second
+	peakRate    = 8000
 )
 
-// MakePeaks reads a recording once. length is its duration; parts are as many as fit, at most 2,000. It rests after each
-// second of audio for as long as that took, so that it never takes more than half a core from the calls.
-func MakePeaks(ctx context.Context, src Source, length time.Duration) (Peaks, error) {
-	n := int(min(max(length/leastPart, 1), maxPeaks))
-	p := Peaks{Length: length, Customer: make([]byte, n), Agent: make([]byte, n)}
-	pcm, err := NewPCM(src, peakRate, length)
-	if err != nil {
-		return p, err
+// PeakData is a recording's waveform. Each point is the loudest sample of its time, linear: 255 is full scale. As JSON the
+// points are base64, 4 bytes for three points.
+type PeakData struct {
+	PointsPerSecond int     `json:"points_per_second"`
+	Seconds         float64 `json:"seconds"` // that the recording lasts
+	Customer        []byte  `json:"customer"`
+	Agent           []byte  `json:"agent"`
+}
+
+// Peaks decodes src for its waveform, 1 to 100 points a second. It takes a core some seconds for an hour, so it does so on a
+// thread of the lowest priority, which ends with it: a call is never served later for it. The caller keeps the result.
+func Peaks(ctx context.Context, src Source, pointsPerSecond int) (PeakData, error) {
+	if pointsPerSecond < 1 || pointsPerSecond > maxPeakRate {
+		return PeakData{}, fmt.Errorf("peaks: %d points per second: not 1 to %d", pointsPerSecond, maxPeakRate)
 	}
-	total := int64(length) * peakRate / int64(time.Second)
-	var at int64
-	for slots, began := 1, time.Now(); ; slots++ {
-		a, b, err := pcm.Next()
+	type result struct {
+		PeakData
+		error
+	}
+	done := make(chan result)
+	go func() {
+		runtime.LockOSThread() // and never unlock: without rights, a thread cannot raise its priority again
+		_ = unix.Setpriority(unix.PRIO_PROCESS, 0, 19)
+		var r result
+		defer func() { done <- r }()
+		defer func() {
+			if bug := recover(); bug != nil { // a bug here costs a picture, not the calls
+				r.error = fmt.Errorf("peaks: %v\n%s", bug, debug.Stack())
+			}
+		}()
+		r.PeakData, r.error = peaks(ctx, src, pointsPerSecond)
+	}()
+	r := <-done
+	return r.PeakData, r.error
+}
+
+func peaks(ctx context.Context, src Source, pointsPerSecond int) (PeakData, error) {
+	d := PeakData{PointsPerSecond: pointsPerSecond}
+	p := newPCM(newTimeline(src, 0), peakRate)
+	a, b := peakMeter{to: &d.Customer}, peakMeter{to: &d.Agent}
+	for {
+		if err := ctx.Err(); err != nil {
+			return PeakData{}, fmt.Errorf("peaks: %w", err)
+		}
+		customer, agent, err := p.Next()
 		if errors.Is(err, io.EOF) {
-			return p, nil
+			break
 		}
 		if err != nil {
-			return p, fmt.Errorf("outline of recording: %w", err)
+			return PeakData{}, fmt.Errorf("peaks: %w", err)
 		}
-		i := int(min(at*int64(n)/max(total, 1), int64(n-1)))
-		p.Customer[i] = max(p.Customer[i], loudest(a))
-		p.Agent[i] = max(p.Agent[i], loudest(b))
-		at += int64(len(a))
-		if slots%peakChunk == 0 {
-			if err := pause(ctx, time.Since(began)); err != nil {
-				return p, err
-			}
-			began = time.Now()
+		a.hear(customer, pointsPerSecond)
+		b.hear(agent, pointsPerSecond)
+	}
+	a.end()
+	b.end()
+	d.Seconds = (time.Duration(p.given) * time.Second / peakRate).Seconds()
+	return d, nil
+}
+
+// peakMeter makes one side's points.
+type peakMeter struct {
+	to     *[]byte
+	phase  int // peakRate of it are a point
+	peak   int
+	misses bool // samples wait for their point
+}
+
+func (m *peakMeter) hear(pcm []int16, pointsPerSecond int) {
+	for _, s := range pcm {
+		m.peak = max(m.peak, int(s), -int(s))
+		m.misses = true
+		if m.phase += pointsPerSecond; m.phase >= peakRate {
+			m.phase -= peakRate
+			m.end()
 		}
 	}
 }
 
-// loudest is the highest sample in 256 steps.
-func loudest(pcm []int16) byte {
-	high := 0
-	for _, v := range pcm {
-		high = max(high, int(v), -int(v))
+func (m *peakMeter) end() {
+	if m.misses {
+		*m.to = append(*m.to, byte(min(m.peak>>7, 255)))
 	}
-	return byte(min(high>>7, 255))
+	m.peak, m.misses = 0, false
 }

@@ -2,79 +2,143 @@ package recorder
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
-	"io"
-	"os"
-	"path/filepath"
+	"math"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
+
+	"deskbridge/media"
 )
 
-func TestPeaksShowWhoSpokeWhen(t *testing.T) {
-	quiet := func(from, to int) func(int) bool { return func(i int) bool { return i >= from && i < to } }
-	customer, agent := ms20(Customer, 440), ms20(Agent, 1000)
-	customer.skip, agent.skip = quiet(0, 100), quiet(100, 1000) // the customer begins after 2 s, the agent ends then
-	src, err := opened(simulate(t, 4*time.Second, customer, agent))()
+func TestPeaksFollowEachSidesLevel(t *testing.T) {
+	agent := ms20(Agent, 1000)
+	agent.say = func(t float64) float64 {
+		if t < 2 {
+			return 0
+		}
+		return 0.5 * math.Sin(2*math.Pi*1000*t)
+	}
+	packets := record(t, 4*time.Second, ms20(Customer, 440), agent)
+	d, err := Peaks(t.Context(), &tape{packets: packets}, 10)
 	if err != nil {
 		t.Fatal(err)
 	}
-	p, err := MakePeaks(t.Context(), src, 4*time.Second)
-	if err != nil || len(p.Customer) != 40 || len(p.Agent) != 40 {
-		t.Fatalf("%d and %d parts, %v", len(p.Customer), len(p.Agent), err)
+	if len(d.Customer) != 40 || len(d.Agent) != 40 || math.Abs(d.Seconds-4) > 0.02 {
+		t.Fatalf("%d and %d points, %v s", len(d.Customer), len(d.Agent), d.Seconds)
 	}
-	for i := range p.Customer {
-		second := i / 10
-		if i%10 < 3 || i%10 > 7 { // concealment and the codecs' delay blur the edges
-			continue
+	for i := 2; i < 39; i++ {
+		if c := d.Customer[i]; c < 50 || c > 80 { // a quarter
+			t.Errorf("customer at %d: %d", i, c)
 		}
-		if spoke := p.Customer[i] > 20; spoke != (second >= 2) {
-			t.Errorf("customer at %d: %d", i, p.Customer[i])
+		if a := d.Agent[i]; i < 19 && a > 3 || i > 21 && (a < 105 || a > 150) { // half
+			t.Errorf("agent at %d: %d", i, a)
 		}
-		if spoke := p.Agent[i] > 20; spoke != (second < 2) {
-			t.Errorf("agent at %d: %d", i, p.Agent[i])
-		}
+	}
+	b, err := json.Marshal(d)
+	if err != nil || len(b) > 250 {
+		t.Errorf("%s, %v", b, err)
 	}
 }
 
-func TestPeaksOfALongCallStayFew(t *testing.T) {
-	p, err := MakePeaks(t.Context(), &script{}, 24*time.Hour)
-	if err != nil || len(p.Customer) != maxPeaks {
-		t.Errorf("%d parts, %v", len(p.Customer), err)
+// priority is a Source that looks at its thread's priority.
+type priority struct {
+	tape
+	nice int
+}
+
+func (s *priority) Next(p *Packet) error {
+	n, err := unix.Getpriority(unix.PRIO_PROCESS, 0)
+	s.nice = 20 - n // as the kernel reports it
+	return errors.Join(err, s.tape.Next(p))
+}
+
+func TestPeaksYieldToCalls(t *testing.T) {
+	s := priority{tape: tape{packets: record(t, time.Second, ms20(Customer, 440))}}
+	if _, err := Peaks(t.Context(), &s, 10); err != nil {
+		t.Fatal(err)
+	}
+	if s.nice != 19 {
+		t.Errorf("nice %d", s.nice)
+	}
+	if n, err := unix.Getpriority(unix.PRIO_PROCESS, 0); err != nil || n < 20 {
+		t.Errorf("the caller's priority became %d, %v", 20-n, err)
+	}
+}
+
+func TestPeaksRefuseNonsenseAndEndWithTheirContext(t *testing.T) {
+	for _, n := range []int{0, -1, 101} {
+		if _, err := Peaks(t.Context(), &tape{}, n); err == nil {
+			t.Errorf("%d points per second", n)
+		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := MakePeaks(ctx, &script{}, time.Hour); !errors.Is(err, context.Canceled) {
-		t.Errorf("cancelled: %v", err)
+	if _, err := Peaks(ctx, &tape{packets: record(t, time.Second, ms20(Agent, 440))}, 10); !errors.Is(err, context.Canceled) {
+		t.Error(err)
 	}
 }
 
-// TestAnExportJumpsInASealedFile: each part read alone is the same as in the whole.
-func TestAnExportJumpsInASealedFile(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "call.dbr")
-	if err := os.WriteFile(path, build(t, 6000), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	keys := Keys{Keyring: testRing(t)}
-	e, err := NewExport(t.Context(), func() (Source, error) { return OpenResumable(path, keys) }, ExportOptions{Format: OggStereo})
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := e.NewReader()
-	defer r.Close()
-	whole, err := io.ReadAll(r)
-	if err != nil || int64(len(whole)) != e.Size() {
-		t.Fatalf("%d of %d bytes, %v", len(whole), e.Size(), err)
-	}
-	for off := e.Size() - 1; off > 0; off -= e.Size()/17 + 1 {
-		if _, err := r.Seek(off, io.SeekStart); err != nil {
-			t.Fatal(err)
+func BenchmarkPeaks(b *testing.B) {
+	open := hourOpener(b, time.Minute)
+	for b.Loop() {
+		src, _ := open()
+		if _, err := Peaks(context.Background(), src, 10); err != nil {
+			b.Fatal(err)
 		}
-		part := make([]byte, min(5000, e.Size()-off))
-		if _, err := io.ReadFull(r, part); err != nil {
-			t.Fatalf("at %d: %v", off, err)
+	}
+	b.ReportMetric(60/(b.Elapsed().Seconds()/float64(b.N)), "x-real-time")
+}
+
+// readPCM returns all that p gives.
+func readPCM(t *testing.T, p *PCM) (customer, agent []int16) {
+	t.Helper()
+	for {
+		a, b, err := p.Next()
+		if err != nil {
+			return customer, agent
 		}
-		if string(part) != string(whole[off:off+int64(len(part))]) {
-			t.Fatalf("the part at %d is another than in the whole", off)
+		if len(a) != len(b) {
+			t.Fatalf("%d and %d samples", len(a), len(b))
+		}
+		customer, agent = append(customer, a...), append(agent, b...)
+	}
+}
+
+func TestPCM16kHasBothSidesApart(t *testing.T) {
+	for _, codec := range []media.Codec{media.Opus, media.PCMA} {
+		customer := ms20(Customer, 440)
+		customer.codec = codec
+		customer.skip = func(i int) bool { return i%25 == 3 } // concealed
+		a, b := readPCM(t, PCM16k(&tape{packets: record(t, 3*time.Second, customer, ms20(Agent, 1000))}))
+		if len(a) < 2980*16 || len(a) > 3020*16 {
+			t.Errorf("%v: %d samples", codec, len(a))
+		}
+		wantTone(t, codec.String()+" customer", a, 16000, 440)
+		wantTone(t, "agent", b, 16000, 1000)
+		for i := 1600; i+320 < len(a)-1600; i += 320 {
+			if l := media.Level(a[i : i+320]); l < -45 {
+				t.Errorf("%v: %.0f dBFS at %d ms: a lost packet is not concealed", codec, l, i/16)
+			}
+		}
+	}
+}
+
+func TestUpsamplingKeepsATone(t *testing.T) {
+	for _, ratio := range []int{2, 6} {
+		u := newUpsampler(ratio)
+		var out []int16
+		in := media.Tone(1000, 8000, time.Second)
+		for i := 0; i < len(in); i += 160 {
+			out = append(out, u.push(in[i:i+160])...)
+		}
+		if level := media.ToneLevel(out[800:], 8000*ratio, 1000); len(out) != 8000*ratio || level < 0.999 {
+			t.Errorf("by %d: %d samples, %.4f of a tone", ratio, len(out), level)
+		}
+		if a, b := media.Level(in), media.Level(out[800:]); math.Abs(a-b) > 0.2 {
+			t.Errorf("by %d: %.1f dBFS became %.1f", ratio, a, b)
 		}
 	}
 }

@@ -101,7 +101,7 @@ func readHeaders(r io.ReaderAt, size int64) ([]headerCopy, error) {
 	b := make([]byte, min(size, 4096))
 	for {
 		n, err := r.ReadAt(b, 0)
-		if err != nil && err != io.EOF {
+		if err != nil && !errors.Is(err, io.EOF) {
 			return nil, fmt.Errorf("read recording header: %w", err)
 		}
 		copies, err := findHeaders(b[:n])
@@ -145,7 +145,7 @@ func (x *Reader) record() error {
 		f, err := x.scan.next()
 		hurt = hurt || x.scan.skipped >= 0
 		if err != nil {
-			if hurt && x.complete && err == io.EOF {
+			if hurt && x.complete && errors.Is(err, io.EOF) {
 				x.damaged++
 			}
 			return err
@@ -187,7 +187,7 @@ func (x *Reader) readEnd() {
 	s := newScanner(x.r, x.size-trailerSize, at)
 	for {
 		f, err := s.next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil || s.skipped >= 0 || !x.open.open(f, &x.rec) {
@@ -253,12 +253,12 @@ func (x *Reader) Duration() (last time.Duration, err error) {
 			if last > 0 || from <= x.body {
 				return
 			}
-			if err == io.EOF {
+			if errors.Is(err, io.EOF) {
 				err = nil
 			}
 		}
 	})
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		err = nil
 	}
 	return last, err
@@ -283,7 +283,7 @@ func (x *Reader) Marks() (out []Mark, err error) {
 			}
 		}
 	})
-	if err == io.EOF {
+	if errors.Is(err, io.EOF) {
 		err = nil
 	}
 	return out, err
@@ -318,7 +318,7 @@ func (x *Reader) halve(want uint64) (int64, error) {
 		switch {
 		case err == nil && x.rec.at <= want:
 			low = middle
-		case err == nil || err == io.EOF:
+		case err == nil || errors.Is(err, io.EOF):
 			high = middle
 		default:
 			return low, err

@@ -33,14 +33,14 @@ func TestSeekFindsThePlace(t *testing.T) {
 		}
 		read := &countingReader{r: bytes.NewReader(b)}
 		r.r, r.scan.r = read, read
-		for _, at := range []time.Duration{59 * time.Minute, 0, -time.Second, 30*time.Minute + 11*ms, 20 * ms, 59*time.Minute + 59*time.Second} {
+		for _, at := range []time.Duration{59 * time.Minute, 0, -time.Second, 30*time.Minute + 11*msec, 20 * msec, 59*time.Minute + 59*time.Second} {
 			read.n = 0
 			must(t, r.Seek(at))
 			var p Packet
 			must(t, r.Next(&p))
-			// The customer's packets are at 0, 20, 40 ms …, the agent's at 3, 23, 43 ms …
-			k := max(int64(at/(20*ms)), 0)
-			want := time.Duration(k) * 20 * ms
+			// The customer's packets are at 0, 20, 40 msec …, the agent's at 3, 23, 43 msec …
+			k := max(int64(at/(20*msec)), 0)
+			want := time.Duration(k) * 20 * msec
 			for i := 2 * k; want < at; i++ {
 				want = testPacket(int(i)).At
 			}
@@ -237,7 +237,7 @@ func FuzzReader(f *testing.F) {
 		}
 		_, _ = r.Marks()
 		_, _ = r.Duration()
-		for _, at := range []time.Duration{0, 100 * ms, time.Hour} {
+		for _, at := range []time.Duration{0, 100 * msec, time.Hour} {
 			if err := r.Seek(at); err == nil {
 				_ = r.Next(&Packet{})
 			}

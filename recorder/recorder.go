@@ -11,6 +11,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"filippo.io/age"
@@ -108,8 +109,10 @@ type Recorder struct {
 
 	writing, clerking, probing busy
 	waits                      []*busy
-	spare                      []byte // the writer's empty buffer
-	out                        []byte // the writer's batch
+	fresh                      []*Recording // whose files' entries are not yet synced; the clerk's
+	folders                    []string     // where they are; the clerk's
+	spare                      []byte       // the writer's empty buffer
+	out                        []byte       // the writer's batch
 	cancel                     context.CancelFunc
 	wg                         sync.WaitGroup
 	idle                       chan struct{} // a recording is gone; for Stop
@@ -166,8 +169,10 @@ func (rec *Recorder) now() int64 { return int64(time.Since(rec.began)) }
 // handed over meanwhile waits in the ring. An error (ErrDiskFull, ErrNoVolume, ErrDiskFailed, ErrTooMany, ErrStopped,
 // ErrInvalid) means that this call is not recorded.
 func (rec *Recorder) Start(info Info) (*Recording, error) {
-	if err := DiskState(rec.guard.state.Load()).refuses(); err != nil {
-		return nil, fmt.Errorf("record call %q: %w", info.Call, err)
+	for _, state := range []*atomic.Int32{&rec.guard.state, &rec.guard.measured} {
+		if err := DiskState(state.Load()).refuses(); err != nil {
+			return nil, fmt.Errorf("record call %q: %w", info.Call, err)
+		}
 	}
 	r, err := rec.newRecording(info)
 	if err != nil {

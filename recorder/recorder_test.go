@@ -24,7 +24,7 @@ func TestCallIsRecordedSealedAndInTheLedger(t *testing.T) {
 		b := newBox(t, nil)
 		r := b.start("call-1")
 		r.Mark(ConsentGiven, time.Now())
-		n := talk(r, 10*time.Second, 20*ms)
+		n := talk(r, 10*time.Second, 20*msec)
 		r.Mark(Transferred, time.Now())
 		r.Close(time.Now())
 		<-r.Done()
@@ -47,7 +47,7 @@ func TestCallIsRecordedSealedAndInTheLedger(t *testing.T) {
 		x := b.reader(e)
 		for i, p := range play(t, x) {
 			want := testPacket(i)
-			if !bytes.Equal(p.Payload, want.Payload) || p.Side != want.Side || p.At != time.Duration(i/2)*20*ms || p.Sequence != want.Sequence || p.Timestamp != want.Timestamp {
+			if !bytes.Equal(p.Payload, want.Payload) || p.Side != want.Side || p.At != time.Duration(i/2)*20*msec || p.Sequence != want.Sequence || p.Timestamp != want.Timestamp {
 				t.Fatalf("packet %d: %+v", i, p)
 			}
 		}
@@ -72,7 +72,7 @@ func TestSecondRecordingOfACallGetsItsOwnFile(t *testing.T) {
 		defer b.stop()
 		for range 3 {
 			r := b.start("call-1")
-			talk(r, time.Second, 20*ms)
+			talk(r, time.Second, 20*msec)
 			r.Close(time.Now())
 			<-r.Done()
 		}
@@ -127,19 +127,22 @@ func TestPauseLeavesNoTrace(t *testing.T) {
 		during := time.Now()
 		for range 100 {
 			say("secret", time.Now())
-			time.Sleep(20 * ms)
+			time.Sleep(20 * msec)
 		}
 		resumed := time.Now()
 		r.Resume(resumed)
 		r.Resume(time.Now())
-		say("secret", during)             // was on its way
-		say("secret", resumed.Add(-1*ms)) // so was this
+		say("secret", during)               // was on its way
+		say("secret", resumed.Add(-1*msec)) // so was this
 		say("after", time.Now())
 		time.Sleep(time.Second)
-		held := [][]byte{r.buf[:cap(r.buf)], b.spare[:cap(b.spare)], b.out[:cap(b.out)], r.tape.seal.plain[:]}
+		r.mu.Lock()
+		ring := r.buf[:cap(r.buf)]
+		r.mu.Unlock()
 		r.Close(time.Now())
 		<-r.Done()
 		b.stop()
+		held := [][]byte{ring, b.spare[:cap(b.spare)], b.out[:cap(b.out)], r.tape.seal.plain[:]}
 		e := b.finished(1)[0]
 		x := b.reader(e)
 		var heard []string
@@ -200,25 +203,27 @@ func stepped(t time.Time, by time.Duration) time.Time {
 	return t
 }
 
-// TestCallOfADay is recorded with 60 ms frames of the customer and a quiet agent; our numbers roll over many times.
+// TestCallOfADay is recorded with 60 msec frames of the customer and a quiet agent; our numbers roll over many times.
 func TestCallOfADay(t *testing.T) {
 	if testing.Short() {
 		t.Skip("writes 100 MB")
 	}
 	synctest.Test(t, func(t *testing.T) {
-		b := newBox(t, func(c *Config) { c.Flush = time.Second })
+		b := newBox(t, func(c *Config) { c.Flush = 5 * time.Second })
 		defer b.stop()
 		r := b.start("call-1")
 		n := 0
-		tick := time.NewTicker(60 * ms)
-		for end := time.Now().Add(24 * time.Hour); time.Now().Before(end); n++ {
-			r.Received(&media.Packet{Payload: []byte{0x58, byte(n), byte(n >> 8), byte(n >> 16)}, Arrival: time.Now(), Timestamp: uint32(n) * 2880, Sequence: uint16(n)}, media.Opus)
-			if n%10 == 0 {
-				r.Sent([]byte{0xf8, 0xff, 0xfe}, media.Opus, uint32(n)*2880, uint16(n), false, time.Now())
+		for end := time.Now().Add(24 * time.Hour); time.Now().Before(end); {
+			for range 100 { // six seconds at once, with their own times
+				at := r.start.Add(time.Duration(n) * 60 * msec)
+				r.Received(&media.Packet{Payload: []byte{0x58, byte(n), byte(n >> 8), byte(n >> 16)}, Arrival: at, Timestamp: uint32(n) * 2880, Sequence: uint16(n)}, media.Opus)
+				if n%10 == 0 {
+					r.Sent([]byte{0xf8, 0xff, 0xfe}, media.Opus, uint32(n)*2880, uint16(n), false, at)
+				}
+				n++
 			}
-			<-tick.C
+			time.Sleep(6 * time.Second)
 		}
-		tick.Stop()
 		r.Close(time.Now())
 		<-r.Done()
 		e := b.finished(1)[0]
@@ -230,13 +235,13 @@ func TestCallOfADay(t *testing.T) {
 		if len(x.index) > maxIndex || len(x.index) < maxIndex/2 {
 			t.Errorf("index of %d entries", len(x.index))
 		}
-		for _, at := range []time.Duration{0, time.Second, 65536 * 60 * ms, 23*time.Hour + 59*time.Minute, 12 * time.Hour} {
+		for _, at := range []time.Duration{0, time.Second, 65536 * 60 * msec, 23*time.Hour + 59*time.Minute, 12 * time.Hour} {
 			must(t, x.Seek(at))
 			var p Packet
 			for must(t, x.Next(&p)); p.Side != Customer; must(t, x.Next(&p)) {
 			}
-			want := int((at + 59*ms) / (60 * ms))
-			if got := int(p.Payload[1]) | int(p.Payload[2])<<8 | int(p.Payload[3])<<16; got != want || p.Sequence != uint16(want) || p.At != time.Duration(want)*60*ms {
+			want := int((at + 59*msec) / (60 * msec))
+			if got := int(p.Payload[1]) | int(p.Payload[2])<<8 | int(p.Payload[3])<<16; got != want || p.Sequence != uint16(want) || p.At != time.Duration(want)*60*msec {
 				t.Errorf("seek to %v: packet %d at %v, want %d", at, got, p.At, want)
 			}
 		}
@@ -248,12 +253,12 @@ func TestTwoSixtyMillisecondSides(t *testing.T) {
 		b := newBox(t, nil)
 		defer b.stop()
 		r := b.start("call-1")
-		n := talk(r, time.Minute, 60*ms)
+		n := talk(r, time.Minute, 60*msec)
 		r.Close(time.Now())
 		<-r.Done()
 		e := b.finished(1)[0]
 		b.verify(e, Sound)
-		if got := play(t, b.reader(e)); len(got) != n || got[n-1].At != time.Duration(n/2-1)*60*ms {
+		if got := play(t, b.reader(e)); len(got) != n || got[n-1].At != time.Duration(n/2-1)*60*msec {
 			t.Errorf("%d packets of %d, last at %v", len(got), n, got[len(got)-1].At)
 		}
 	})

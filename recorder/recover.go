@@ -46,10 +46,10 @@ func (rec *Recorder) Recover(ctx context.Context) error {
 func (rec *Recorder) recoverOne(ctx context.Context, v Volume, e Entry) error {
 	rep, err := rec.survey(ctx, v, e)
 	e.Reason = Interrupted
-	tell, event := rec.cfg.Ledger.RecordingFinished, "recording recovered"
+	tell := rec.cfg.Ledger.RecordingFinished
 	switch {
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, ErrFormat): // killed before the header was on disk
-		tell, event = rec.cfg.Ledger.RecordingLost, "recording lost in a crash"
+		tell = rec.cfg.Ledger.RecordingLost
 	case err != nil:
 		return fmt.Errorf("recover recording %s: %w", e.Path, err)
 	default:
@@ -60,7 +60,7 @@ func (rec *Recorder) recoverOne(ctx context.Context, v Volume, e Entry) error {
 		return fmt.Errorf("recover recording %s: %w", e.Path, err)
 	}
 	rec.m.ended.WithLabelValues(e.Reason.String()).Inc()
-	rec.log.Info(event, "call", e.Info.Call, "file", e.Path, "readable", e.Readable, "duration", e.Duration, "verdict", rep.Verdict.String())
+	rec.log.Info("recording settled after a crash", "lost", err != nil, "call", e.Info.Call, "file", e.Path, "readable", e.Readable, "duration", e.Duration, "verdict", rep.Verdict.String())
 	return nil
 }
 

@@ -84,7 +84,7 @@ func (s *scanner) window() ([]byte, error) {
 	n, err := s.r.ReadAt(s.buf[:want], s.pos)
 	s.base, s.n = s.pos, n
 	switch {
-	case err == io.EOF: // it became shorter
+	case errors.Is(err, io.EOF): // it became shorter
 		s.size = s.pos + int64(n)
 	case err != nil && n == 0:
 		return nil, fmt.Errorf("read recording at %d: %w", s.pos, err)

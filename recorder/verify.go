@@ -138,7 +138,7 @@ func (v *verifier) fault(f Fault) {
 // hash reads the file once from end to end.
 func (v *verifier) hash() error {
 	h := sha256.New()
-	buf := make([]byte, 256<<10)
+	buf := make([]byte, min(256<<10, v.Size))
 	for at := int64(0); at < v.Size; {
 		if err := v.ctx.Err(); err != nil {
 			return err
@@ -161,7 +161,7 @@ func (v *verifier) checkHeaders(copies []headerCopy, k Keys) {
 	}
 	for _, c := range copies {
 		b := make([]byte, c.size)
-		if _, err := v.r.ReadAt(b, int64(c.offset)); err != nil && err != io.EOF {
+		if _, err := v.r.ReadAt(b, int64(c.offset)); err != nil && !errors.Is(err, io.EOF) {
 			continue
 		}
 		sum := sha256.Sum256(b)
@@ -193,7 +193,7 @@ func (v *verifier) records(body int64) error {
 			v.progress(v.Size+s.pos, 2*v.Size)
 		}
 		f, err := s.next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			v.tail()
 			v.progress(2*v.Size, 2*v.Size)
 			return nil
@@ -313,7 +313,7 @@ func (v *verifier) checkEnd(at Fault) {
 func (v *verifier) tail() {
 	rest := make([]byte, min(v.Size-v.Readable, frameSize+maxRecord))
 	n, err := v.r.ReadAt(rest, v.Readable)
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		return
 	}
 	rest = rest[:n]

@@ -232,22 +232,23 @@ func freeName(v Volume, day, call string) (string, error) {
 	return "", fmt.Errorf("name recording: %w: call %s has %d today already", ErrInvalid, call, maxPerCall)
 }
 
-// createFile makes the file and its folders, all entries durable.
-func createFile(v Volume, name string) (File, error) {
+// createFile makes the file and its folders. unsynced are the folders whose new entries must be made durable; those that were
+// there are so already.
+func createFile(v Volume, name string) (f File, unsynced []string, err error) {
 	day := path.Dir(name)
-	if err := v.MkdirAll(day); err != nil {
-		return nil, fmt.Errorf("make folder %s: %w", day, err)
-	}
-	f, err := v.Create(name)
-	if err != nil {
-		return nil, fmt.Errorf("create recording: %w", err)
-	}
-	for dir := day; ; dir = path.Dir(dir) {
-		if err := v.SyncDir(dir); err != nil {
-			return nil, errors.Join(fmt.Errorf("sync folder %s: %w", dir, err), f.Close())
-		}
-		if dir == "." {
-			return f, nil
+	unsynced = []string{day}
+	if d, err := v.Open(day); err == nil {
+		d.Close()
+	} else if err := v.MkdirAll(day); err != nil {
+		return nil, nil, fmt.Errorf("make folder %s: %w", day, err)
+	} else {
+		for dir := day; dir != "."; {
+			dir = path.Dir(dir)
+			unsynced = append(unsynced, dir)
 		}
 	}
+	if f, err = v.Create(name); err != nil {
+		return nil, nil, fmt.Errorf("create recording: %w", err)
+	}
+	return f, unsynced, nil
 }

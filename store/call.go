@@ -153,7 +153,10 @@ func (t *tx) applyCall(f Fact) error {
 	if c.EndedAt.IsZero() {
 		return t.set(key(tabOpen, c.ID), nil)
 	}
-	return t.del(key(tabOpen, c.ID))
+	if err := t.del(key(tabOpen, c.ID)); err != nil {
+		return err
+	}
+	return t.indexCall(&c)
 }
 
 func (t *tx) callClear(id string) (c bridge.CDR, err error) {

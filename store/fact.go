@@ -144,9 +144,9 @@ func (t *tx) apply(f Fact) error {
 	}
 	switch f.Kind {
 	case factCustomer:
-		return t.applyCustomer(f)
+		return errors.Join(t.applyCustomer(f), t.indexCustomer(f))
 	case factErased:
-		return t.applyErased(f)
+		return errors.Join(t.applyErased(f), t.unindexCustomers(f))
 	case factDecided:
 		return t.applyDecision(f)
 	}

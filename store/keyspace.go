@@ -37,10 +37,18 @@ const (
 	tabLine      = 'l' // l + line → record; view
 	tabIndex     = 'I' // I + table + index letter + … → ID of the row; view
 	tabTotal     = 't' // t + table + name → sum; view
+
+	tabUser   = 'U' // U + u + user → sealed account; U + n + HMAC(login) → user
+	tabAccess = 'A' // sessions and API tokens, see sessions.go
+	tabSorted = 'J' // ended calls sorted by time and by duration, see callindex.go; view
+	tabCount  = 'Z' // ended calls per day, see callindex.go; view
+	tabWord   = 'N' // N + HMAC(search word) + customer → nothing; view
+	tabWords  = 'T' // T + customer → the search words it is found by; view
 )
 
 var viewTables = []byte{tabSubject, tabMention, tabCall, tabTime, tabOpen, tabOwned, tabCustomer, tabIdentity, tabAlias,
-	tabPair, tabGlobal, tabDecision, tabCallback, tabMessage, tabWatch, tabRecording, tabAgent, tabLine, tabIndex, tabTotal}
+	tabPair, tabGlobal, tabDecision, tabCallback, tabMessage, tabWatch, tabRecording, tabAgent, tabLine, tabIndex, tabTotal,
+	tabSorted, tabCount, tabWord, tabWords}
 
 // sealedViews are the view tables whose values are records (record.go).
 var sealedViews = []byte{tabCall, tabCustomer, tabPair, tabGlobal, tabCallback, tabMessage, tabWatch, tabRecording, tabAgent, tabLine}
@@ -51,6 +59,7 @@ var (
 	keyAliasSeq = []byte{tabMeta, 'a'}
 	keyRebuild  = []byte{tabMeta, 'r'}
 	keySettings = []byte{tabSettings}
+	keyIndexed  = []byte{tabMeta, 'i'} // the indexes of callindex.go are there
 )
 
 func key(table byte, parts ...string) []byte {

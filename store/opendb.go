@@ -145,7 +145,7 @@ func (s *Store) prepare(db *badger.DB, readOnly bool) error {
 	case errors.Is(err, ErrNotFound) && readOnly:
 		return fmt.Errorf("%w: empty", ErrUnavailable)
 	case errors.Is(err, ErrNotFound):
-		if err := errors.Join(t.set(keySchema, u64(schemaVersion)), t.set(keyCheck, sum), t.t.Commit()); err != nil {
+		if err := errors.Join(t.set(keySchema, u64(schemaVersion)), t.set(keyCheck, sum), t.set(keyIndexed, nil), t.t.Commit()); err != nil {
 			return fmt.Errorf("write schema: %w", err)
 		}
 		return nil
@@ -173,6 +173,13 @@ func (s *Store) prepare(db *badger.DB, readOnly bool) error {
 			return err
 		}
 		s.log.Warn("a rebuild of the views was interrupted; doing it again")
+		return s.rebuild(db)
+	}
+	if indexed, err := t.has(keyIndexed); err != nil || !indexed {
+		if err != nil {
+			return err
+		}
+		s.log.Warn("the calls of this store are not indexed yet; building the views anew, which happens once")
 		return s.rebuild(db)
 	}
 	return nil

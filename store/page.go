@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"time"
 
@@ -24,7 +25,7 @@ type Page[T any] struct {
 }
 
 // list reads rows through an index: the entries under all of prefixes as one list, ordered by what follows the prefix.
-// keep says which belong to the page.
+// keep says which belong to the page. A damaged row is logged and left out: it must not hide the others.
 func (r rows[T, P]) list(ctx context.Context, t *tx, w walk, span Span, keep func(P) bool) (page Page[T], err error) {
 	if w.from, err = hex.DecodeString(span.Cursor); err != nil || len(w.from) > maxSubject+16 {
 		return page, fmt.Errorf("list: %w: cursor", ErrInvalid)
@@ -32,10 +33,12 @@ func (r rows[T, P]) list(ctx context.Context, t *tx, w walk, span Span, keep fun
 	limit, seen := clamp(span.Limit, 50, 500), 0
 	err = w.run(ctx, t, func(rest, id []byte) (bool, error) {
 		v, err := r.load(t, string(id))
-		if err != nil {
+		switch {
+		case errors.Is(err, ErrCorrupt):
+			t.s.log.Error("a record is damaged and left out of the list", "record", string(id), "err", err)
+		case err != nil:
 			return false, err
-		}
-		if keep == nil || keep(&v) {
+		case keep == nil || keep(&v):
 			page.Items = append(page.Items, v)
 		}
 		if seen++; len(page.Items) == limit || seen == maxScan {

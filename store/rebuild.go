@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/dgraph-io/badger/v4"
@@ -43,7 +44,7 @@ func (s *Store) rebuild(db *badger.DB) error {
 			return fmt.Errorf("fact %d: %w", seq, err)
 		}
 	}
-	if err := w.do(func(t *tx) error { return t.del(keyRebuild) }); err != nil {
+	if err := w.do(func(t *tx) error { return errors.Join(t.del(keyRebuild), t.set(keyIndexed, nil)) }); err != nil {
 		return err
 	}
 	return w.next()

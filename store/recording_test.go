@@ -147,3 +147,39 @@ func TestListeningIsInTheLedger(t *testing.T) {
 		t.Error(d)
 	}
 }
+
+func TestADamagedRecordingDoesNotHideTheOthers(t *testing.T) {
+	s := open(t, testConfig(t.TempDir()))
+	ctx := testCtx(t)
+	for i := range 3 {
+		must(t, s.StartRecording(ctx, testRecording(fmt.Sprint("r", i), i)))
+	}
+	_, err := s.submit(ctx, classNormal, func(x *tx) error { return x.set(key(tabRecording, "r1"), []byte("rubbish")) })
+	must(t, err)
+	page, err := s.OpenRecordings(ctx, Span{})
+	must(t, err)
+	if d := cmp.Diff([]string{"r0", "r2"}, ids(page, recordingID)); d != "" {
+		t.Error(d)
+	}
+	if _, err := s.Recording(ctx, "r1"); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("the damaged one: %v", err)
+	}
+}
+
+func TestTheEndOfARecordingWaitsForAFullDisk(t *testing.T) {
+	g := openGuarded(t, 10<<30, nil)
+	ctx := testCtx(t)
+	must(t, g.StartRecording(ctx, testRecording("r1", 0)))
+	g.disk.free.Store(1 << 20)
+	g.wait(t, Full)
+	if err := g.StartRecording(ctx, testRecording("r2", 0)); !errors.Is(err, ErrDiskFull) {
+		t.Errorf("started on a full disk: %v", err)
+	}
+	must(t, g.FinishRecording(ctx, "r1", RecordingEnd{At: noon.Add(time.Minute), Bytes: 100}))
+	g.disk.free.Store(10 << 30)
+	g.wait(t, Fine)
+	must(t, g.HoldRecording(ctx, "r1", "user:anna", "", noon)) // behind it in the queue
+	if r, err := g.Recording(ctx, "r1"); err != nil || r.State != RecordingFinished || r.Bytes != 100 {
+		t.Errorf("%+v %v", r, err)
+	}
+}

@@ -19,6 +19,9 @@ import (
 // demoCustomer answers when the softphone calls, and says back what it hears.
 const demoCustomer = "6281200001001"
 
+// demoAdmin signs in to the panel, with the softphone's password.
+const demoAdmin = "admin"
+
 // deskPhoneWait is how long a customer's call rings before the built-in phone takes it, so that a softphone can.
 const deskPhoneWait = 8 * time.Second
 
@@ -26,6 +29,7 @@ func demo(ctx context.Context, c *invocation) error {
 	address := c.flags.String("address", "127.0.0.1", "this machine's `IP` on which phones reach the demo; give its address in your network to use a phone on another machine")
 	port := c.flags.Uint("sip-port", 5060, "SIP `port`, UDP and TCP; another one is taken when it is busy")
 	page := c.flags.String("page", "127.0.0.1:8090", "`address` of the page on which you are the WhatsApp customer")
+	panel := c.flags.String("panel", "127.0.0.1:8080", "`address` of the panel's API; another port is taken when it is busy")
 	verbose := c.flags.Bool("v", false, "log what the appliance does")
 	if err := c.parse(0); err != nil {
 		return err
@@ -44,12 +48,17 @@ func demo(ctx context.Context, c *invocation) error {
 	} else {
 		_ = l.Close()
 	}
+	if l, err := net.Listen("tcp", *panel); err == nil {
+		_ = l.Close()
+	} else {
+		*panel = ""
+	}
 	level := "error"
 	if *verbose {
 		level = "info"
 	}
 	s, err := newStage(ctx, stageOptions{
-		address: ip, sipPort: sipPort, page: *page, timing: simulator.DefaultTiming(), password: demoPassword(),
+		address: ip, sipPort: sipPort, page: *page, panel: *panel, timing: simulator.DefaultTiming(), password: demoPassword(),
 		phone:  simulator.PhoneConfig{Answer: simulator.PhoneAnswer{After: deskPhoneWait}, Source: simulator.PhoneSource{Echo: true}, Codecs: []media.Codec{media.Opus, media.PCMA}},
 		logger: appliance.NewLogger(c.err, appliance.LogConfig{Level: level, Format: "text"}),
 	})
@@ -63,6 +72,9 @@ func demo(ctx context.Context, c *invocation) error {
 			fmt.Fprintf(c.err, "deskbridge: stopping: %v\n", err)
 		}
 	}()
+	if err := s.addAdmin(ctx, demoAdmin, s.password); err != nil {
+		return err
+	}
 	if _, err := s.meta.Customer(simulator.CustomerConfig{
 		Phone: demoCustomer, Name: "Sari", Permission: simulator.PermissionPermanent, Behaviour: simulator.Behaviour{Play: simulator.Playback{Echo: true}},
 	}); err != nil {
@@ -119,10 +131,19 @@ deskbridge demo: everything runs on this machine, WhatsApp is simulated. Ctrl-C 
 3. Call a customer. Dial on the softphone:
 
        +%[8]s   Sari answers and sends back what you say
-       your number      The page shows it after Start. It rings: answer or decline. Or forbid calls there first.
+       your number      The page shows it after Start. It rings: answer or decline.
+
+4. Ask first. Forbid calls on the page, then dial your number: a voice says why you may not call. Press 1, and the page
+   shows a permission request: allow it there. Your softphone rings; press 1 on it, and the page rings.
+
+4. Be the admin. The API of the panel, with its description at /api/v1/openapi.json:
+
+       %[9]s/
+       login       %[10]s
+       password    %[7]s
 
 Calls, as they happen:
-`, s.meta.URL(), int(deskPhoneWait.Seconds()), ip, port, busy, softphone, s.password, demoCustomer)
+`, s.meta.URL(), int(deskPhoneWait.Seconds()), ip, port, busy, softphone, s.password, demoCustomer, s.app.AdminURL(), demoAdmin)
 }
 
 // watchCalls prints each change of a call until ctx ends.

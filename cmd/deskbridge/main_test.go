@@ -50,6 +50,13 @@ func TestExitCodesAndWhatTheyComeWith(t *testing.T) {
 		{[]string{"settings", "apply", "--config", good}, exitUsage, "apply"},
 		{[]string{"settings", "export", "--config", good}, exitFailed, "run"},
 		{[]string{"status", "--config", good}, exitFailed, "run"},
+		{[]string{"user"}, exitUsage, "passwd [flags] LOGIN"},
+		{[]string{"user", "add", "--config", good}, exitUsage, "LOGIN"},
+		{[]string{"user", "add", "ayu", "extra", "--config", good}, exitUsage, "extra"},
+		{[]string{"user", "list", "--config", good}, exitFailed, "run"},
+		{[]string{"user", "add", "--config", good, "ayu"}, exitFailed, "run"},
+		{[]string{"token", "create", "--config", good}, exitUsage, "--scopes"},
+		{[]string{"token", "create", "--config", good, "--user", "ayu", "--name", "crm", "--scopes", "calls:read"}, exitFailed, "run"},
 		{[]string{"demo", "--address", "nowhere"}, exitUsage, "--address"},
 		{[]string{"selftest", "--codec", "mp3"}, exitUsage, "PCMA"},
 	} {

@@ -18,11 +18,12 @@ import (
 
 // The one WhatsApp number of demo and selftest.
 const (
-	stageLine   = "demo"
-	stageNumber = "700800900100200"
-	stageDigits = "15550100200"
-	builtIn     = "1001" // extension of the built-in desk phone
-	softphone   = "1002" // extension for a softphone of the user's
+	stageLine    = "demo"
+	stageNumber  = "700800900100200"
+	stageAccount = "900100200300400"
+	stageDigits  = "15550100200"
+	builtIn      = "1001" // extension of the built-in desk phone
+	softphone    = "1002" // extension for a softphone of the user's
 )
 
 // stage is the whole product on this machine with everybody it talks to: a simulated Meta and a built-in desk phone.
@@ -41,6 +42,8 @@ type stageOptions struct {
 	sipPort uint16     // 0: any
 	page    string     // listen address of the simulated Meta and its page
 	timing  simulator.Timing
+	// panel is the listen address of the API; empty: any port of this machine
+	panel string
 	// password is the softphone's; empty: a new one
 	password string
 	phone    simulator.PhoneConfig // built-in phone: what it does; identity is filled in
@@ -68,8 +71,12 @@ func (s *stage) build(ctx context.Context, o stageOptions) (err error) {
 	}
 	s.meta, err = simulator.NewMeta(simulator.MetaConfig{
 		Listen: o.page, VerifyToken: verify, Timing: o.timing, MediaIP: o.address, Logger: o.logger.With("part", "simulator"),
+		Templates: []simulator.Template{
+			simulator.PermissionTemplate("ask_to_call", "en", "May we call you on WhatsApp?"),
+			simulator.CallButtonTemplate("call_us", "en", "Tap the button to call us.", "Call now"),
+		},
 		Numbers: []simulator.Number{{
-			PhoneNumberID: stageNumber, WABA: "900100200300400", DisplayNumber: stageDigits, AppID: "100200300400500",
+			PhoneNumberID: stageNumber, WABA: stageAccount, DisplayNumber: stageDigits, AppID: "100200300400500",
 			AppSecret: appSecret, Token: token, Name: "Demo Company",
 		}},
 	})
@@ -81,12 +88,12 @@ func (s *stage) build(ctx context.Context, o stageOptions) (err error) {
 	cfg := appliance.DefaultConfig()
 	cfg.DataDir = filepath.Join(s.dir, "data")
 	cfg.Graph.BaseURL = s.meta.URL()
-	cfg.Webhook.Listen, cfg.Admin.Listen, cfg.Metrics.Listen = "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"
+	cfg.Webhook.Listen, cfg.Admin.Listen, cfg.Metrics.Listen = "127.0.0.1:0", firstOf(o.panel, "127.0.0.1:0"), "127.0.0.1:0"
 	cfg.SIP.UDP = netip.AddrPortFrom(o.address, o.sipPort).String()
 	cfg.SIP.TCP = cfg.SIP.UDP
 	cfg.WebRTC.Address = o.address.String()
 	cfg.DrainLimit = time.Second
-	if s.app, err = appliance.New(cfg, appliance.Options{Version: version, Logger: o.logger}); err != nil {
+	if s.app, err = appliance.New(cfg, appliance.Options{Version: version, Logger: o.logger, Now: s.meta.Clock().Now}); err != nil {
 		return err
 	}
 	if err = s.app.Start(ctx); err != nil {
@@ -97,11 +104,14 @@ func (s *stage) build(ctx context.Context, o stageOptions) (err error) {
 	phonePassword := rand.Text()
 	if err = s.app.ApplySettings(ctx, &appliance.Settings{
 		Lines: []appliance.Line{{
-			ID: stageLine, Name: "Demo Company", Enabled: true, PhoneNumberID: stageNumber, DisplayNumber: "+" + stageDigits, Country: "ID",
+			ID: stageLine, Name: "Demo Company", Enabled: true, PhoneNumberID: stageNumber, WABAID: stageAccount, DisplayNumber: "+" + stageDigits, Country: "ID",
 			AppSecret: appliance.NewSecret(appSecret), VerifyToken: appliance.NewSecret(verify), AccessToken: appliance.NewSecret(token),
-			Inbound:  appliance.InboundRoute{Enabled: true, Ring: []string{"phone:" + builtIn, "phone:" + softphone}},
+			Inbound:  appliance.InboundRoute{Enabled: true, Ring: []string{"phone:" + builtIn, "phone:" + softphone}, Menu: true},
 			Outbound: appliance.OutboundRoute{Enabled: true},
+			Messages: appliance.MessageSettings{AskTemplate: appliance.TemplateSettings{Name: "ask_to_call"}, ButtonTemplate: appliance.TemplateSettings{Name: "call_us"}},
 		}},
+		// Meta's own limits: whoever tries things out calls the same customer more often than the strict profile allows.
+		Policy: appliance.PolicySettings{Profile: "meta"},
 		Phones: []appliance.Phone{
 			{Extension: builtIn, Name: "Built-in desk phone", Enabled: true, Password: appliance.NewSecret(phonePassword), PTime: 20 * time.Millisecond, Line: stageLine},
 			{Extension: softphone, Name: "Your softphone", Enabled: true, Password: appliance.NewSecret(s.password), PTime: 20 * time.Millisecond, Line: stageLine},
@@ -120,6 +130,23 @@ func (s *stage) build(ctx context.Context, o stageOptions) (err error) {
 	register, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
 	return s.phone.Register(register)
+}
+
+func firstOf(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+// addAdmin makes the user who may sign in to the panel.
+func (s *stage) addAdmin(ctx context.Context, login, password string) error {
+	_, err := appliance.NewControlClient(filepath.Join(s.dir, "data")).AddUser(ctx, appliance.AddUserRequest{
+		Login: login, Name: "Demo admin", Role: "admin", Targets: []string{"phone:" + softphone}, Password: password})
+	if err != nil {
+		return fmt.Errorf("make the panel's user: %w", err)
+	}
+	return nil
 }
 
 func newPassword() string { return rand.Text()[:12] }
