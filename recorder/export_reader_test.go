@@ -20,9 +20,9 @@ func mixedCall(t testing.TB, length time.Duration) []Packet {
 	t.Helper()
 	customer := talker{side: Customer, codec: media.Opus, ptime: 60 * millisecond, say: beeps(440), skip: func(i int) bool { return i%61 == 7 }}
 	agent := talker{side: Agent, codec: media.Opus, ptime: 60 * millisecond, begin: 25 * millisecond, say: beeps(1000)}
-	packets := record(t, length/2, customer, agent)
+	packets := simulate(t, length/2, customer, agent)
 	late := talker{side: Agent, codec: media.PCMA, ptime: 20 * millisecond, begin: length/2 + 7*millisecond, say: beeps(1000), skip: func(i int) bool { return i%31 == 7 }}
-	return sortPackets(append(packets, record(t, length, late)...))
+	return sortPackets(append(packets, simulate(t, length, late)...))
 }
 
 // TestEveryRangeHasTheSameBytes: wherever a reader begins, it makes the bytes that a reading from the beginning makes.
@@ -58,13 +58,13 @@ func TestEveryRangeHasTheSameBytes(t *testing.T) {
 	}
 }
 
-// resuming is a tape that can be taken up at a packet.
+// resuming is a script that can be taken up at a packet.
 type resuming struct {
 	script
 	read *int
 }
 
-func (s *resuming) Next(p *Packet) error { *s.read++; return s.tape.Next(p) }
+func (s *resuming) Next(p *Packet) error { *s.read++; return s.script.Next(p) }
 func (s *resuming) Mark() int64          { return int64(s.next) }
 func (s *resuming) Resume(mark int64) error {
 	s.next = int(mark)

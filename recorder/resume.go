@@ -1,18 +1,22 @@
 package recorder
 
-import "fmt"
+// Resumable is a Reader that an Export can leave at a packet and take up there again.
+type Resumable struct{ *Reader }
 
-var _ Resumer = (*Reader)(nil)
+var _ Resumer = Resumable{}
 
-// Mark implements Resumer: the place in the file of what Next reads next.
-func (x *Reader) Mark() int64 { return x.scan.pos }
+// OpenResumable is Open for NewExport.
+func OpenResumable(path string, k Keys) (Resumable, error) {
+	r, err := Open(path, k)
+	return Resumable{r}, err
+}
 
-// Resume implements Resumer. Damaged counts anew.
-func (x *Reader) Resume(mark int64) error {
-	if mark < x.body || mark > x.size {
-		return fmt.Errorf("resume recording: %w: no place in the file: %d", ErrInvalid, mark)
-	}
-	x.seek(mark)
-	x.from, x.damaged = 0, 0
+// Mark implements Resumer: the place in the file where the walk goes on.
+func (r Resumable) Mark() int64 { return r.scan.pos }
+
+// Resume implements Resumer.
+func (r Resumable) Resume(mark int64) error {
+	r.seek(max(mark, r.body))
+	r.from = 0
 	return nil
 }
