@@ -72,7 +72,7 @@ func (g agents) Calls(line string) int {
 // Busy implements frontdesk.Phones.
 func (g agents) Busy(agent string) bool {
 	for _, c := range g.a.exchange.Calls() {
-		if c.CDR.Agent == agent {
+		if c.CDR.Agent == agent && c.CDR.EndedAt.IsZero() {
 			return true
 		}
 	}
@@ -87,18 +87,19 @@ func (e ears) Heard(ctx context.Context, h whatsapp.Heard) error {
 	return e.a.desk.Heard(ctx, h.Line, h.Customer, h.Event)
 }
 
-// ledger is the store, and tells the front desk of the calls that reached a customer.
+// ledger is the store, and tells the front desk of the calls that reached a customer, and of agents who are free again.
 type ledger struct{ a *App }
 
 // Record implements bridge.Ledger.
 func (l ledger) Record(ctx context.Context, f bridge.Fact) error {
 	err := l.a.store.Record(ctx, f)
 	switch c := f.CDR; {
-	case c.Customer.ID == "":
-	case f.Kind == bridge.FactAnswered && !c.AnsweredAt.IsZero():
+	case f.Kind == bridge.FactAnswered && !c.AnsweredAt.IsZero() && c.Customer.ID != "":
 		l.a.desk.Completed(ctx, c.Line, c.Customer.ID, c.ID, f.At)
-	case f.Kind == bridge.FactEnded:
+	case f.Kind == bridge.FactEnded && c.Customer.ID != "":
 		l.a.desk.CallEnded(c.Line, c.Customer)
+	case f.Kind == bridge.FactEnded, f.Kind == bridge.FactRefused:
+		l.a.desk.Look()
 	}
 	return err
 }

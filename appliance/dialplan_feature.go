@@ -80,7 +80,7 @@ func (d *dialPlan) aboutCustomer(ctx context.Context, p *plant, o bridge.Offer, 
 		if err != nil {
 			return d.trouble(who, f, "a customer's status could not be decided", err)
 		}
-		m = ivr.StatusMenu(who.language, decision, req, d.desk, now)
+		m = ivr.StatusMenu(who.language, l.withTemplates(decision), req, d.desk, now)
 	}
 	return bridge.Route{Line: l.ID, Customer: c, Feature: string(f), Stage: bridge.Stage{Targets: d.menu(m)}}, bridge.Cause{}
 }

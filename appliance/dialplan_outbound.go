@@ -2,6 +2,7 @@ package appliance
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"deskbridge/bridge"
@@ -80,7 +81,21 @@ func (d *dialPlan) explain(o bridge.Offer, who caller, l Line, c bridge.Customer
 	if who.refusal == "announce" && o.Via == nil {
 		return bridge.Stage{Targets: d.menu(ivr.Announcement(who.language, "refusal", ivr.Sentence(dec, now))), Early: true}
 	}
-	return bridge.Stage{Targets: d.menu(ivr.RefusalMenu(who.language, dec, d.request(o, l, c), d.desk, now))}
+	return bridge.Stage{Targets: d.menu(ivr.RefusalMenu(who.language, l.withTemplates(dec), d.request(o, l, c), d.desk, now))}
+}
+
+// withTemplates is a refusal with what a template makes possible: policy knows of messages, not of templates, and so holds
+// a call button for impossible outside the message window.
+func (l Line) withTemplates(dec policy.Decision) policy.Decision {
+	if dec.Facts == nil || l.Messages.ButtonTemplate.Name == "" || slices.Contains(dec.Possible, policy.ActionButton) {
+		return dec
+	}
+	q := *dec.Facts
+	q.Action = policy.ActionButton
+	if policy.Decide(q).Rule == policy.RuleWindow {
+		dec.Possible = append(slices.Clone(dec.Possible), policy.ActionButton)
+	}
+	return dec
 }
 
 func (d *dialPlan) request(o bridge.Offer, l Line, c bridge.Customer) ivr.Request {

@@ -224,7 +224,7 @@ func (k *keeper) plant(s *Settings, lines map[string]callLine) *plant {
 }
 
 // sipSettings are the settings as package sip wants them. What is switched off is left out: it can neither be rung nor
-// call.
+// call. Which line a call is for is the dial plan's to say: a code or a prefix may go before the number.
 func sipSettings(s *Settings) sip.Settings {
 	var out sip.Settings
 	for _, t := range s.Trunks {
@@ -234,7 +234,7 @@ func sipSettings(s *Settings) sip.Settings {
 		out.Trunks = append(out.Trunks, sip.TrunkConfig{
 			Name: t.Name, Host: t.Host, Port: t.Port, Transport: t.Transport, Addresses: t.Networks(), Register: t.Register,
 			Domain: t.Domain, Username: t.Username, AuthUser: t.AuthUser, Password: sip.Secret(t.Password.Reveal()), Expires: t.Expires,
-			Codecs: t.MediaCodecs(), PTime: t.PTime, DialPattern: dialPattern(t), Line: t.Line,
+			Codecs: t.MediaCodecs(), PTime: t.PTime, DialPattern: dialPattern(t),
 		})
 	}
 	for _, p := range s.Phones {
@@ -242,7 +242,7 @@ func sipSettings(s *Settings) sip.Settings {
 			continue
 		}
 		out.Phones = append(out.Phones, sip.PhoneConfig{
-			User: p.Extension, Password: sip.Secret(p.Password.Reveal()), Codecs: p.MediaCodecs(), PTime: p.PTime, Line: p.Line,
+			User: p.Extension, Password: sip.Secret(p.Password.Reveal()), Codecs: p.MediaCodecs(), PTime: p.PTime,
 		})
 	}
 	return out

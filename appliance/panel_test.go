@@ -245,7 +245,7 @@ func TestSettingsThroughThePanel(t *testing.T) {
 		t.Errorf("settings %s", body)
 	}
 	// A file of the machine is not read for somebody at a browser.
-	s["phones"][1]["password"] = "file:/etc/hostname"
+	s["phones"].([]any)[1].(map[string]any)["password"] = "file:/etc/hostname"
 	if status, body, _ := p.do(http.MethodPost, "/settings/diff", marshal(t, s)); status != 422 || !strings.Contains(body, "phones[1].password") {
 		t.Errorf("a reference to a file: %d %s", status, body)
 	}

@@ -128,6 +128,7 @@ func (s State) applyReply(e Event) State {
 		g.Tried, g.Reached = s.Grant.Tried, s.Grant.Reached
 	}
 	s.Grant = g
+	s.Live = nil // Meta is asked again: its stamps are whole seconds, so they do not tell which of the two is newer
 	if g.Standing == StandingUnanswered {
 		s.Unanswered = nil // Meta has drawn the consequence; the next permission starts anew
 	}

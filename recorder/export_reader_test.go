@@ -60,7 +60,7 @@ func TestEveryRangeHasTheSameBytes(t *testing.T) {
 
 // resuming is a tape that can be taken up at a packet.
 type resuming struct {
-	tape
+	script
 	read *int
 }
 
@@ -74,7 +74,7 @@ func (s *resuming) Resume(mark int64) error {
 func TestJumpReadsOnlyWhatItNeedsOfAResumer(t *testing.T) {
 	packets := roughCall(t, 2*time.Minute)
 	read := 0
-	e, err := NewExport(t.Context(), func() (Source, error) { return &resuming{tape{packets: packets}, &read}, nil }, ExportOptions{})
+	e, err := NewExport(t.Context(), func() (Source, error) { return &resuming{script{packets: packets}, &read}, nil }, ExportOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +124,7 @@ func TestHTTPServesRangesOfAnExport(t *testing.T) {
 func TestRecordingThatGrowsKeepsItsLength(t *testing.T) {
 	packets := roughCall(t, 40*time.Second)
 	now := packets[:len(packets)/2]
-	e, err := NewExport(t.Context(), func() (Source, error) { return &tape{packets: now}, nil }, ExportOptions{})
+	e, err := NewExport(t.Context(), func() (Source, error) { return &script{packets: now}, nil }, ExportOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +141,7 @@ func TestRecordingThatGrowsKeepsItsLength(t *testing.T) {
 
 func TestRecordingThatShrankIsAnError(t *testing.T) {
 	packets := roughCall(t, 10*time.Second)
-	e, err := NewExport(t.Context(), func() (Source, error) { return &tape{packets: packets}, nil }, ExportOptions{})
+	e, err := NewExport(t.Context(), func() (Source, error) { return &script{packets: packets}, nil }, ExportOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -11,16 +11,6 @@ import (
 	"deskbridge/appliance"
 )
 
-// verb takes the sub-command's first word off the arguments.
-func (c *invocation) verb() string {
-	if len(c.args) == 0 || strings.HasPrefix(c.args[0], "-") {
-		return ""
-	}
-	v := c.args[0]
-	c.args = c.args[1:]
-	return v
-}
-
 func policyCommand(ctx context.Context, c *invocation) error {
 	path := c.configFlag()
 	line := c.flags.String("line", "", "the `line` that would call")
