@@ -8,10 +8,12 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"deskbridge/appliance"
+	"deskbridge/bridge"
 	"deskbridge/ivr"
 	"deskbridge/media"
 	"deskbridge/policy"
@@ -407,4 +409,158 @@ func (w *office) callbacks() []store.Callback {
 	page, err := w.app.Store().Callbacks(w.t.Context(), store.CallbackQuery{Span: store.Span{Limit: 50}})
 	w.must(err)
 	return page.Items
+}
+
+// strictly makes refusals short: the phone is told by SIP, no voice.
+func strictly(edit ...func(*appliance.Settings)) func(*appliance.Settings) {
+	return func(s *appliance.Settings) {
+		for i := range s.Phones {
+			s.Phones[i].Refusal = "reject"
+		}
+		for _, e := range edit {
+			e(s)
+		}
+	}
+}
+
+// call dials a customer; who answers is hung up on at once. It returns the record.
+func (w *office) call(c *simulator.Customer, prefix string) bridge.CDR {
+	w.t.Helper()
+	desk := w.dial(prefix + "+" + c.Config().Phone)
+	select {
+	case <-c.Calls():
+		select {
+		case <-desk.Answered():
+			w.must(desk.Hangup(w.t.Context()))
+		case <-desk.Done():
+		case <-time.After(waiting):
+			w.t.Fatal("the customer did nothing about the call")
+		}
+	case <-desk.Done():
+	case <-time.After(waiting):
+		w.t.Fatal("the call came to nothing")
+	}
+	w.over(desk)
+	return w.lastRecord()
+}
+
+// allowed fails unless a call is placed.
+func (w *office) allowed(c *simulator.Customer) bridge.CDR {
+	w.t.Helper()
+	before := w.connects()
+	cdr := w.call(c, "")
+	if w.connects() != before+1 || cdr.Cause.Reason == bridge.ReasonRefused {
+		w.t.Fatalf("no call was placed: %+v", cdr.Cause)
+	}
+	return cdr
+}
+
+// refused fails unless a call is refused by this rule, to the phone too, and Meta hears nothing of it.
+func (w *office) refused(c *simulator.Customer, rule string) {
+	w.t.Helper()
+	before := w.connects()
+	cdr := w.call(c, "")
+	if w.connects() != before || cdr.Cause.Reason != bridge.ReasonRefused || cdr.Cause.Rule != rule {
+		w.t.Fatalf("want a refusal by %s, %d calls were placed: %+v", rule, w.connects()-before, cdr.Cause)
+	}
+}
+
+// ask dials the code that asks the customer, and reports whether a request was sent.
+func (w *office) ask(c *simulator.Customer, prefix string) bool {
+	w.t.Helper()
+	before := w.actions()
+	call := w.answered("*40" + prefix + c.Config().Phone)
+	w.until("the request to be sent, or not", func() bool { return w.actions() != before })
+	w.must(call.Hangup(w.t.Context()))
+	w.over(call)
+	after := w.actions()
+	if after[2] != before[2] {
+		w.t.Fatal("the request failed")
+	}
+	return after[0] != before[0]
+}
+
+// actions counts what menus did: done, refused, failed.
+func (w *office) actions() (n [3]string) {
+	w.t.Helper()
+	_, text := w.get(w.app.MetricsAddr(), "/metrics")
+	for i, outcome := range []string{"done", "refused", "failed"} {
+		_, rest, _ := strings.Cut(text, `deskbridge_menu_actions_total{outcome="`+outcome+`"} `)
+		n[i], _, _ = strings.Cut(rest, "\n")
+	}
+	return n
+}
+
+// asked fails unless a request was sent, and returns its ID at Meta.
+func (w *office) asked(c *simulator.Customer) string {
+	w.t.Helper()
+	before := len(w.asks())
+	if !w.ask(c, "") || len(w.asks()) != before+1 {
+		w.t.Fatalf("%d requests were sent, want 1: %s", len(w.asks())-before, w.explain(c, policy.ActionAsk).Decision.Rule)
+	}
+	id := w.request(c)
+	w.until("the request to be known as delivered", func() bool {
+		for _, e := range w.explain(c, "").History {
+			if e.Kind == policy.EventRequestReceived && e.Wamid == id {
+				return true
+			}
+		}
+		return false
+	})
+	return id
+}
+
+// mayNotAsk fails unless no request can be sent now, and one can from next on, to the second.
+func (w *office) mayNotAsk(c *simulator.Customer, next time.Time) {
+	w.t.Helper()
+	before := len(w.asks())
+	if w.ask(c, "") || len(w.asks()) != before {
+		w.t.Fatal("a request was sent")
+	}
+	d := w.explain(c, policy.ActionAsk).Decision
+	if d.Rule != policy.RuleRequests || d.NextAllowed.Sub(next).Abs() > time.Second {
+		w.t.Fatalf("%s until %s, want until %s", d.Rule, d.NextAllowed, next)
+	}
+	w.boundary(c, policy.ActionAsk, policy.RuleRequests, d.NextAllowed)
+}
+
+// boundary moves the clock to just before an instant and checks that the rule denies until it and no longer.
+func (w *office) boundary(c *simulator.Customer, a policy.Action, rule string, at time.Time) {
+	w.t.Helper()
+	w.meta.Clock().Set(at.Add(-20 * time.Second))
+	for _, x := range []struct {
+		at   time.Time
+		want string
+	}{{at.Add(-1), rule}, {at, policy.RuleAllowed}} {
+		e, err := w.app.Explain(w.t.Context(), appliance.ExplainQuery{Line: "main", Customer: "+" + c.Config().Phone, Action: a, At: x.at, Live: true})
+		w.must(err)
+		if e.Decision.Rule != x.want {
+			w.t.Fatalf("%s at %s: %s, want %s", a, x.at, e.Decision.Rule, x.want)
+		}
+	}
+	w.meta.Clock().Set(at)
+}
+
+// lastAsk is when the newest request was counted.
+func (w *office) lastAsk(c *simulator.Customer) time.Time {
+	w.t.Helper()
+	var at time.Time
+	for _, e := range w.explain(c, "").History {
+		if e.Kind == policy.EventRequested {
+			at = e.At
+		}
+	}
+	return at
+}
+
+// firstAttempt is when the first call of the last day was counted.
+func (w *office) firstAttempt(c *simulator.Customer) time.Time {
+	w.t.Helper()
+	for _, e := range w.explain(c, "").History {
+		if e.Kind == policy.EventAttempted && w.meta.Clock().Now().Sub(e.At) < policy.Day {
+			return e.At
+		}
+	}
+	w.t.Fatal("no attempt in the ledger")
+	return time.Time{}
 }
