@@ -52,6 +52,7 @@ func TestBadRecordingSettings(t *testing.T) {
 		{"key that is none", "mode: always, consent: announcement, refuse_key: yes", "", "", "lines[0].recording.refuse_key", "not a key"},
 		{"key nobody hears of", `mode: always, consent: beep, refuse_key: "9"`, "", "", "lines[0].recording.refuse_key", "nothing tells"},
 		{"must and may not", `mode: always, consent: announcement, refuse_key: "9", required: true`, "", "", "lines[0].recording.refuse_key", "must be recorded"},
+		{"must and some", "mode: always, percent: 10, required: true", "", "", "lines[0].recording.percent", "must be recorded"},
 		{"must on demand", "mode: demand, required: true", "", "", "lines[0].recording.required", "not always"},
 		{"toggle", "mode: always, toggle: record", "", "", "lines[0].recording.toggle", "cannot be pressed"},
 		{"days of a line", "mode: always, keep_days: -1", "", "", "lines[0].recording.keep_days", "-1 days"},
