@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"deskbridge/bridge"
 	"deskbridge/recorder"
@@ -18,6 +19,7 @@ type Erasure struct {
 
 // FindCustomer reads a customer's ID, phone number in international form, or alias.
 func (r *Recordings) FindCustomer(ctx context.Context, text string) (bridge.Customer, error) {
+	text = strings.TrimPrefix(text, "+")
 	for _, find := range []func(context.Context, string) (bridge.Customer, error){r.store.Customer, r.store.ByAlias, r.store.ByPhone} {
 		c, err := find(ctx, text)
 		if err == nil || !errors.Is(err, store.ErrNotFound) && !errors.Is(err, store.ErrInvalid) {

@@ -72,7 +72,7 @@ func (r *Recordings) claim(token string, now time.Time) (linkClaim, error) {
 	if len(token) > maxLink {
 		return linkClaim{}, ErrLink
 	}
-	b, err := base64.RawURLEncoding.DecodeString(token)
+	b, err := base64.RawURLEncoding.Strict().DecodeString(token)
 	if err != nil || len(b) < linkHead+1+linkMACSize {
 		return linkClaim{}, ErrLink
 	}

@@ -75,6 +75,14 @@ func (m *peakMaker) stop(context.Context) error {
 // Peaks gives the outline of a finished recording. The first who asks waits until it is made, on a thread of the lowest
 // priority; later ones get it from memory. It is not audited: it tells when somebody spoke, not what.
 func (r *Recordings) Peaks(ctx context.Context, id string) (recorder.PeakData, error) {
+	rec, err := r.store.Recording(ctx, id)
+	if err == nil {
+		_, err = r.file(rec) // an outline does not outlive its recording
+	}
+	if err != nil {
+		r.peaks.drop(id)
+		return recorder.PeakData{}, err
+	}
 	j, err := r.peaks.ask(id)
 	if err != nil {
 		return recorder.PeakData{}, err

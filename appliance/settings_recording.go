@@ -113,6 +113,9 @@ func (v settingsValidator) lineRecording(at string, l Line) {
 	if r.RefuseKey != "" && r.Required {
 		v.p.add(at+".refuse_key", "set, though every call of the line must be recorded", "remove it, or set required: false")
 	}
+	if r.Required && r.Percent != 0 {
+		v.p.add(at+".percent", "set, though every call of the line must be recorded", "remove it, or set required: false")
+	}
 	if t := r.Toggle; t != "" && t != toggleNone && !toggleForm.MatchString(t) {
 		v.p.add(at+".toggle", fmt.Sprintf("%q cannot be pressed", t), "use 1 to 8 of the keys 0-9 * #, or none")
 	}

@@ -12,6 +12,7 @@ func TestRecipientsMayChangeWhileItRuns(t *testing.T) {
 	one, two := identity(t), identity(t)
 	list := &Recipients{}
 	b := newBox(t, func(c *Config) { c.Recipients = RecipientList(list) })
+	defer b.stop()
 	for i, now := range [][]*age.X25519Identity{nil, {one}, {one, two}, {two}} {
 		var keys []string
 		for _, id := range now {
