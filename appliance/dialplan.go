@@ -127,7 +127,14 @@ func normalizeNumber(dialled, country string) (string, error) {
 	if rest, ok := strings.CutPrefix(s, "00"); ok {
 		s = "+" + rest
 	}
-	if n, err := phonenumbers.Parse(s, strings.ToUpper(country)); err == nil && phonenumbers.IsValidNumber(n) {
+	country = strings.ToUpper(country)
+	if n, err := phonenumbers.Parse("+"+s, ""); err == nil && country != "" && s[0] != '0' && phonenumbers.IsValidNumber(n) &&
+		int(n.GetCountryCode()) == phonenumbers.GetCountryCodeForRegion(country) {
+		// Their own country's code without the +. In a plan of many lengths the same digits can also be somebody's number
+		// without a 0 before it ("4915112345678" in Leer), but nobody dials those so.
+		return strings.TrimPrefix(phonenumbers.Format(n, phonenumbers.E164), "+"), nil
+	}
+	if n, err := phonenumbers.Parse(s, country); err == nil && phonenumbers.IsValidNumber(n) {
 		return strings.TrimPrefix(phonenumbers.Format(n, phonenumbers.E164), "+"), nil
 	}
 	// Digits that begin with a country code but without the +, as WhatsApp itself shows them; and numbers newer than our

@@ -60,12 +60,11 @@ func (d *dialPlan) aboutCustomer(ctx context.Context, p *plant, o bridge.Offer, 
 		return d.say(who, f, ivr.SayNumberMissing), bridge.Cause{}
 	}
 	o.Dialled = number
-	l, number, ok := p.chooseLine(o, who)
-	if !ok {
+	l, c, ok, cause := d.callee(ctx, p, o, who)
+	switch {
+	case !ok:
 		return bridge.Route{}, notAllowed()
-	}
-	c, cause := d.customer(ctx, number, l.Country)
-	if !cause.IsZero() {
+	case !cause.IsZero():
 		return d.say(who, f, ivr.SayBadNumber), bridge.Cause{}
 	}
 	req, now := d.request(o, l, c), d.now().In(l.zone())

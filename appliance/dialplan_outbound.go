@@ -48,15 +48,30 @@ func (d *dialPlan) outbound(ctx context.Context, o bridge.Offer) (bridge.Route, 
 	if code, argument, ok := p.codes.Parse(o.Dialled); ok && o.Line == "" {
 		return d.feature(ctx, p, o, who, code.Feature, argument)
 	}
-	l, number, ok := p.chooseLine(o, who)
-	if !ok {
+	l, c, ok, cause := d.callee(ctx, p, o, who)
+	switch {
+	case !ok:
 		return bridge.Route{}, notAllowed()
-	}
-	c, cause := d.customer(ctx, number, l.Country)
-	if !cause.IsZero() {
+	case !cause.IsZero():
 		return bridge.Route{Line: l.ID}, cause
 	}
 	return d.toCustomer(ctx, p, o, who, l, c), bridge.Cause{}
+}
+
+// callee is the line and the customer that were dialled; ok is false when the caller may use no such line.
+func (d *dialPlan) callee(ctx context.Context, p *plant, o bridge.Offer, who caller) (l Line, c bridge.Customer, ok bool, cause bridge.Cause) {
+	l, number, ok := p.chooseLine(o, who)
+	if !ok {
+		return l, c, false, cause
+	}
+	if own, has := p.line(who.line); has && number != o.Dialled && strings.HasPrefix(o.Dialled, aliasPrefix) {
+		// An alias can begin with a line's prefix. Who is known by the whole of it is meant.
+		if c, err := d.customers.ByAlias(ctx, o.Dialled); err == nil {
+			return own, c, who.may(own.ID), cause
+		}
+	}
+	c, cause = d.customer(ctx, number, l.Country)
+	return l, c, true, cause
 }
 
 func notAllowed() bridge.Cause {

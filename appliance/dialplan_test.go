@@ -27,6 +27,10 @@ func TestNumbersAsPeopleDialThem(t *testing.T) {
 		{"+49 (1511) 2345678", "ID", "4915112345678"},
 		{"015112345678", "DE", "4915112345678"},
 		{"4915112345678", "", "4915112345678"},
+		{"4915112345678", "DE", "4915112345678"}, // not 49151… in Leer
+		{"4512345678", "DK", "4512345678"},
+		{"45123456", "DK", "4545123456"},
+		{"2125551234", "US", "12125551234"},
 		{"+15550100200", "", "15550100200"}, // not assigned, but Meta has the last word
 		{"", "ID", ""},
 		{"911", "ID", ""},
@@ -138,6 +142,7 @@ func TestOutboundCallsTakeTheLineOfTheirPrefixOrTheirPhone(t *testing.T) {
 		{"a trunk named like a phone has its own rights", "trunk:1001", "015112345678", "help", "4915112345678", ""},
 		{"alias", "phone:1001", "99900000001", "sales", "", "99900000001"},
 		{"alias with plus", "phone:1001", "+99900000001", "sales", "", "99900000001"},
+		{"alias behind a line's prefix", "phone:1001", "8199900000001", "help", "", "99900000001"},
 		{"unknown alias", "phone:1001", "99900000009", "", "", ""},
 		{"nobody", "phone:1009", "+6281234567890", "", "", ""},
 		{"rubbish", "phone:1001", "alice", "", "", ""},

@@ -418,7 +418,9 @@ func strictly(edit ...func(*appliance.Settings)) func(*appliance.Settings) {
 			s.Phones[i].Refusal = "reject"
 		}
 		for _, e := range edit {
-			e(s)
+			if e != nil {
+				e(s)
+			}
 		}
 	}
 }
@@ -426,6 +428,8 @@ func strictly(edit ...func(*appliance.Settings)) func(*appliance.Settings) {
 // call dials a customer; who answers is hung up on at once. It returns the record.
 func (w *office) call(c *simulator.Customer, prefix string) bridge.CDR {
 	w.t.Helper()
+	w.idle()
+	before := w.lastRecordID()
 	desk := w.dial(prefix + "+" + c.Config().Phone)
 	select {
 	case <-c.Calls():
@@ -441,7 +445,23 @@ func (w *office) call(c *simulator.Customer, prefix string) bridge.CDR {
 		w.t.Fatal("the call came to nothing")
 	}
 	w.over(desk)
+	w.until("the record of the call", func() bool { return w.lastRecordID() != before })
 	return w.lastRecord()
+}
+
+func (w *office) idle() {
+	w.t.Helper()
+	w.until("the end of every call", func() bool { return len(w.app.Exchange().Calls()) == 0 })
+}
+
+func (w *office) lastRecordID() string {
+	w.t.Helper()
+	page, err := w.app.Store().Calls(w.t.Context(), store.CallQuery{Limit: 1})
+	w.must(err)
+	if len(page.Calls) == 0 {
+		return ""
+	}
+	return page.Calls[0].ID
 }
 
 // allowed fails unless a call is placed.
@@ -473,11 +493,7 @@ func (w *office) ask(c *simulator.Customer, prefix string) bool {
 	w.until("the request to be sent, or not", func() bool { return w.actions() != before })
 	w.must(call.Hangup(w.t.Context()))
 	w.over(call)
-	after := w.actions()
-	if after[2] != before[2] {
-		w.t.Fatal("the request failed")
-	}
-	return after[0] != before[0]
+	return w.actions()[0] != before[0]
 }
 
 // actions counts what menus did: done, refused, failed.
@@ -522,17 +538,19 @@ func (w *office) mayNotAsk(c *simulator.Customer, next time.Time) {
 		w.t.Fatalf("%s until %s, want until %s", d.Rule, d.NextAllowed, next)
 	}
 	w.boundary(c, policy.ActionAsk, policy.RuleRequests, d.NextAllowed)
+	w.meta.Clock().Advance(time.Second) // Meta counted it when it arrived there
 }
 
 // boundary moves the clock to just before an instant and checks that the rule denies until it and no longer.
 func (w *office) boundary(c *simulator.Customer, a policy.Action, rule string, at time.Time) {
 	w.t.Helper()
 	w.meta.Clock().Set(at.Add(-20 * time.Second))
+	w.explain(c, a) // asks Meta
 	for _, x := range []struct {
 		at   time.Time
 		want string
 	}{{at.Add(-1), rule}, {at, policy.RuleAllowed}} {
-		e, err := w.app.Explain(w.t.Context(), appliance.ExplainQuery{Line: "main", Customer: "+" + c.Config().Phone, Action: a, At: x.at, Live: true})
+		e, err := w.app.Explain(w.t.Context(), appliance.ExplainQuery{Line: "main", Customer: "+" + c.Config().Phone, Action: a, At: x.at})
 		w.must(err)
 		if e.Decision.Rule != x.want {
 			w.t.Fatalf("%s at %s: %s, want %s", a, x.at, e.Decision.Rule, x.want)

@@ -6,7 +6,7 @@ import "time"
 type Offer struct {
 	Call      string // our ID; the exchange sets it
 	Direction Direction
-	At        time.Time // when the far side began it (inbound: the webhook's timestamp)
+	At        time.Time // when the far side began it (inbound: the webhook's timestamp); zero: now, by the exchange's clock
 	Received  time.Time // when it reached us
 
 	Line     string   // inbound: line ID. Outbound: empty unless the caller chose one

@@ -210,7 +210,7 @@ func (e *Endpoint) offer(l *Leg, in *inbound, from, line string) {
 	}
 	now := e.cfg.Now()
 	e.cfg.Switchboard.Offer(bridge.Offer{
-		Direction: bridge.Outbound, At: now, Received: now, Line: line,
+		Direction: bridge.Outbound, Received: now, Line: line,
 		Dialled: dialled(in.req.Recipient.User), Peer: l.party.target(), From: from,
 		Open: func(call string, notify bridge.Notify) bridge.Leg {
 			l.log = l.log.With("call", call, "sip_call_id", headerText(l.dialog.callID))
