@@ -65,7 +65,8 @@ func (a *App) buildRecordings(applianceKey []byte) error {
 	// The recorder has the machine's clock, not the one of a simulated world: packets carry the machine's arrival times.
 	r.rec, err = recorder.New(recorder.Config{
 		Dir: dir, VolumeID: r.volume, Keyring: ring, Recipients: recorder.RecipientList(r.receivers), Logger: log, Registerer: a.registry,
-		Ledger: shelf{a.store, r.finished}, MaxRecordings: max(a.cfg.Calls.Max, 1), MinFree: int64(a.cfg.Recordings.MinFreeMiB) << 20,
+		Ledger: shelf{a.store, r.finished}, MaxRecordings: 2 * max(a.cfg.Calls.Max, 1), // those being finished count too
+		MinFree: int64(a.cfg.Recordings.MinFreeMiB) << 20,
 	})
 	if err != nil {
 		return err

@@ -34,7 +34,7 @@ type RecordingFilter struct {
 	Cursor   string
 }
 
-// ErrNoFile: the ledger knows the recording, and its file is not here.
+// ErrNoFile says that the ledger knows the recording, and its file is not here.
 var ErrNoFile = errors.New("the recording's file is not here")
 
 // List gives a page of recordings, newest first. A page may be shorter than its limit, even empty, and still have a Next.

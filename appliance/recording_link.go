@@ -28,7 +28,7 @@ const (
 	maxLinkWho  = 64
 )
 
-// ErrLink: a link is not one of ours, or over.
+// ErrLink says that a link is not one of ours, or over.
 var ErrLink = errors.New("the link is not valid, or not any more")
 
 // Link makes a link under which a recording can be fetched in one format, by whoever has it, until it expires: at most 7 days.

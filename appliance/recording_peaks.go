@@ -22,7 +22,7 @@ const (
 	maxOutlineQueue = 64
 )
 
-// ErrBusy: too many ask at once.
+// ErrBusy says that too many ask at once.
 var ErrBusy = errors.New("too many ask for this at once: try again shortly")
 
 // peakMaker makes outlines, one at a time.

@@ -6,9 +6,12 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -303,5 +306,73 @@ func TestAnotherDiskIsNotUsed(t *testing.T) {
 	w.start()
 	if s := w.app.Recordings().Disk().State; s != recorder.Fine {
 		t.Errorf("the disk is %s after the claim", s)
+	}
+}
+
+// storage is an S3-compatible bucket called calls, as simple as can be.
+type storage struct {
+	mu      sync.Mutex
+	objects map[string][]byte
+}
+
+func (s *storage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, _ := io.ReadAll(r.Body)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	name := strings.TrimPrefix(r.URL.Path, "/calls/")
+	switch o, there := s.objects[name]; {
+	case r.Method == http.MethodPut:
+		s.objects[name] = body
+		w.Header().Set("ETag", `"x"`)
+	case r.Method == http.MethodDelete:
+		delete(s.objects, name)
+		w.WriteHeader(http.StatusNoContent)
+	case !there:
+		w.WriteHeader(http.StatusNotFound)
+	default:
+		w.Header().Set("ETag", `"x"`)
+		w.Header().Set("Last-Modified", time.Now().UTC().Format(http.TimeFormat))
+		w.Header().Set("Content-Length", strconv.Itoa(len(o)))
+		_, _ = w.Write(o)
+	}
+}
+
+func (s *storage) all() (list [][]byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, o := range s.objects {
+		list = append(list, o)
+	}
+	return list
+}
+
+func TestTheCopyIsTheSealedFileAndGoesWithAnErasure(t *testing.T) {
+	bucket := &storage{objects: map[string][]byte{}}
+	server := httptest.NewServer(bucket)
+	defer server.Close()
+	w, r := recordedCall(t, func(s *appliance.Settings) {
+		s.Recording.Archive = appliance.ArchiveSettings{Endpoint: server.URL, Bucket: "calls", Prefix: "box/", AccessKey: "AK", SecretKey: appliance.NewSecret("sk")}
+	})
+	rec := w.app.Recordings()
+	w.until("the copy", func() bool {
+		var err error
+		r, err = rec.Get(t.Context(), r.ID)
+		return err == nil && r.CopiedTo == "s3://calls/box/"+r.Path
+	})
+	file, err := os.ReadFile(filepath.Join(w.cfg.RecordingsDir(), r.Path))
+	w.must(err)
+	if all := bucket.all(); len(all) != 1 || !bytes.Equal(all[0], file) {
+		t.Errorf("%d objects, or not the sealed file", len(all))
+	}
+	cust, err := rec.FindCustomer(t.Context(), "4915112345678")
+	w.must(err)
+	// As if local_days were over: only the copy is left, and it must go all the same.
+	w.must(w.app.Store().DeleteRecording(t.Context(), r.ID, recorder.WhyArchived, time.Now()))
+	if _, err := rec.OpenExport(t.Context(), r.ID, recorder.OggStereo, ayu); !errors.Is(err, appliance.ErrNoFile) || !strings.Contains(err.Error(), r.CopiedTo) {
+		t.Errorf("export of an archived one: %v", err)
+	}
+	done, err := rec.EraseRecordings(t.Context(), cust.ID, ayu, nil)
+	if err != nil || done.Erased != 1 || len(bucket.all()) != 0 {
+		t.Errorf("%+v, %v; %d objects are left", done, err, len(bucket.all()))
 	}
 }

@@ -33,7 +33,7 @@ type Catalog interface {
 	Lost(ctx context.Context, id, why string, at time.Time) error
 }
 
-// ErrHeld: a legal hold forbids the deletion.
+// ErrHeld says that a legal hold forbids the deletion.
 var ErrHeld = errors.New("under a legal hold")
 
 // RetentionConfig is how to make a Retention. Dir and Catalog are required; zero values take the defaults.
@@ -321,12 +321,15 @@ func unlink(v *os.Root, name string) error {
 		return fmt.Errorf("delete recording file %s: %w", name, err)
 	}
 	for ; dir != "." && dir != "/"; dir = path.Dir(dir) {
-		if v.Remove(dir) != nil {
-			return nil // not empty
+		if !emptied(v, dir) {
+			break
 		}
 	}
 	return nil
 }
+
+// emptied removes a folder unless something is in it.
+func emptied(v *os.Root, dir string) bool { return v.Remove(dir) == nil }
 
 // Erase deletes these recordings, of one customer, with their copies, whatever the rules and the clock say. Those under a
 // legal hold or still being written stay and are counted in kept. progress, if not nil, is told how many are done.
