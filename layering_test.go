@@ -28,7 +28,7 @@ var layers = map[string][]string{
 	"recorder":       {"bridge", "media"},
 	"admin":          {"bridge", "policy"},
 	"frontdesk":      {"bridge", "graph", "ivr", "policy", "store"},
-	"appliance":      {"admin", "bridge", "frontdesk", "graph", "ivr", "media", "policy", "sip", "store", "whatsapp"},
+	"appliance":      {"admin", "bridge", "frontdesk", "graph", "ivr", "media", "policy", "recorder", "sip", "store", "whatsapp"},
 	"simulator":      {"media"},
 	"cmd/deskbridge": {"appliance", "bridge", "frontdesk", "graph", "media", "simulator"},
 }
@@ -42,6 +42,7 @@ var owners = map[string][]string{
 	"github.com/pion/dtls/v3":         {"whatsapp", "simulator"},
 	"github.com/pion/srtp/v3":         {"sip", "whatsapp", "simulator", "recorder"},
 	"filippo.io/age":                  {"recorder"},
+	"github.com/minio/minio-go/v7":    {"recorder"},
 	"github.com/dgraph-io/badger":     {"store"},
 	"github.com/gin-gonic/gin":        {"admin"},
 	"github.com/hraban/opus":          {"media", "simulator"},

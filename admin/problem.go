@@ -12,7 +12,7 @@ import (
 )
 
 // Problem is the body of every answer that is an error: problem details (RFC 9457) with a stable code.
-type Problem struct {
+type Problem struct { //nolint:errname // the word of RFC 9457, and the name of its schema in openapi.json
 	Title  string          `json:"title" example:"Not Found"`
 	Status int             `json:"status" example:"404"`
 	Code   string          `json:"code" example:"not_found" doc:"Stable, for programs."`

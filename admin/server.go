@@ -48,8 +48,10 @@ type Options struct {
 	Live     LiveCalls
 	Settings SettingsStore
 	System   System
-	Log      *slog.Logger
-	Now      func() time.Time // default time.Now
+	// Recordings serves the signed links below /recordings/; nil: there are none.
+	Recordings http.Handler
+	Log        *slog.Logger
+	Now        func() time.Time // default time.Now
 }
 
 // Server is the admin listener.
@@ -60,6 +62,7 @@ type Server struct {
 	live     LiveCalls
 	settings SettingsStore
 	system   System
+	links    http.Handler // to recordings; nil: none
 	log      *slog.Logger
 	now      func() time.Time
 
@@ -110,7 +113,7 @@ func newServer(o Options) *Server {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	s := &Server{accounts: o.Accounts, audit: o.Audit, calls: o.Calls, live: o.Live, settings: o.Settings, system: o.System, log: o.Log,
+	s := &Server{accounts: o.Accounts, audit: o.Audit, calls: o.Calls, live: o.Live, settings: o.Settings, system: o.System, links: o.Recordings, log: o.Log,
 		now: o.Now, proxies: o.TrustedProxies, tls: o.TLS, limits: newLimiters(o.Now), once: newOnceEach(o.Now),
 		streams: newSlots(maxStreams, maxStreamsEach), exports: newSlots(maxExports, maxExportsEach), ping: pingEvery}
 	s.life, s.endLife = context.WithCancel(context.Background())
@@ -129,6 +132,10 @@ func (s *Server) router() (http.Handler, error) {
 	r.NoRoute(func(c *gin.Context) { refuse(c.Writer, problem(http.StatusNotFound, "There is no such page.")) })
 	r.NoMethod(func(c *gin.Context) { refuse(c.Writer, problem(http.StatusMethodNotAllowed, "Not with this method.")) })
 	addProbes(r, s.system)
+	if s.links != nil {
+		r.GET("/recordings/*link", gin.WrapH(s.links))
+		r.HEAD("/recordings/*link", gin.WrapH(s.links))
+	}
 	addPage(r)
 	s.addAPI(r)
 	return r, nil

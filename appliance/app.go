@@ -46,11 +46,14 @@ type App struct {
 	started  time.Time
 	draining atomic.Bool
 
-	store    *store.Store
-	plan     *dialPlan
-	desk     *frontdesk.Desk
-	menus    *ivr.Menus
-	prompts  *ivr.Library
+	store   *store.Store
+	plan    *dialPlan
+	desk    *frontdesk.Desk
+	menus   *ivr.Menus
+	prompts *ivr.Library
+
+	recordings *Recordings
+
 	exchange *bridge.Exchange
 	hub      *whatsapp.Hub
 	webhook  *whatsapp.Webhook
@@ -129,6 +132,9 @@ func (a *App) build() error {
 		return a.hooks.stop(ctx)
 	})
 
+	if err := a.buildRecordings(key); err != nil {
+		return err
+	}
 	music, err := loadHoldMusic(c.Media.HoldMusic)
 	if err != nil {
 		return err
@@ -138,9 +144,9 @@ func (a *App) build() error {
 	}
 	a.desk = frontdesk.New(frontdesk.Config{Store: a.store, Phones: agents{a}, Now: a.opt.Now, Logger: a.log.With("part", "frontdesk"), Registerer: a.registry})
 	a.onStop("front desk", a.desk.Stop)
-	a.plan = &dialPlan{customers: a.store, desk: a.desk, menus: a.menus, ringTimeout: c.Calls.RingTimeout, dialTimeout: c.Calls.DialTimeout, now: a.opt.Now, log: a.log}
+	a.plan = &dialPlan{customers: a.store, desk: a.desk, menus: a.menus, prompts: a.prompts, ringTimeout: c.Calls.RingTimeout, dialTimeout: c.Calls.DialTimeout, now: a.opt.Now, log: a.log}
 	a.exchange = bridge.New(bridge.Config{
-		Router: a.plan, Authorizer: a.desk, Ledger: ledger{a}, Logger: a.log, Registerer: a.registry, MaxCalls: c.Calls.Max, HoldMusic: music,
+		Router: a.plan, Authorizer: recordingGate{a.desk, a.plan, a.recordings.rec.Disk}, Recorder: tapes{a.recordings.rec}, Ledger: ledger{a}, Logger: a.log, Registerer: a.registry, MaxCalls: c.Calls.Max, HoldMusic: music,
 		Ringback: ringback, Now: a.opt.Now,
 	})
 	a.onStop("calls", func(ctx context.Context) error { a.exchange.Drain(ctx); a.exchange.Close(); return nil })
@@ -234,7 +240,7 @@ func (a *App) buildServers() error {
 	if a.control, err = NewControl(c.DataDir, a.keeper, a, a, a.log.With("part", "control")); err != nil {
 		return err
 	}
-	a.control.accounts = a.accounts
+	a.control.accounts, a.control.recordings = a.accounts, a.recordings
 	a.onStop("control", a.control.Stop)
 	if a.hooks, err = newListener(c.Webhook.Listen, c.Webhook.TLS, a.webhook, a.log.With("part", "webhook")); err != nil {
 		return fmt.Errorf("webhook.listen: %w", err)
@@ -250,6 +256,7 @@ func (a *App) Start(ctx context.Context) error {
 	if !a.late {
 		a.recoverCalls(ctx)
 	}
+	a.startRecordings()
 	a.desk.Start()
 	a.webhook.Start(ctx)
 	a.hooks.start()
@@ -332,6 +339,9 @@ func (a *App) MetricsAddr() string {
 
 // Exchange gives access to the running calls.
 func (a *App) Exchange() *bridge.Exchange { return a.exchange }
+
+// Recordings gives access to what was recorded.
+func (a *App) Recordings() *Recordings { return a.recordings }
 
 // Store gives access to what survives.
 func (a *App) Store() *store.Store { return a.store }

@@ -97,7 +97,7 @@ secret_sauce: 1
 		`deskbridge.yaml:11: log: a group of keys is expected here, found a single value: indent the keys under this one`,
 		`deskbridge.yaml:13: graph.base_url: plain http would show the access token to the network: use https; http is for a simulator on this machine only`,
 		`deskbridge.yaml:14: graph.version: "25" is not a version: write it as in the URL, such as v25.0`,
-		`deskbridge.yaml:15: secret_sauce: unknown key: known here: admin, calls, data_dir, drain_limit, graph, log, media, metrics, public_address, rtp, sip, webhook, webrtc`,
+		`deskbridge.yaml:15: secret_sauce: unknown key: known here: admin, calls, data_dir, drain_limit, graph, log, media, metrics, public_address, recordings, rtp, sip, webhook, webrtc`,
 	}
 	if d := cmp.Diff(want, texts(err)); d != "" {
 		t.Error(d)

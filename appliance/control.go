@@ -69,16 +69,17 @@ const (
 // Control serves the command line over a Unix socket in the data folder, with HTTP as its protocol. The file's mode
 // (0600) is the authentication: whoever may read the data folder may use it.
 type Control struct {
-	keeper   SettingsKeeper
-	reporter Reporter
-	office   Office
-	log      *slog.Logger
-	path     string
-	listener net.Listener
-	server   *http.Server
-	served   sync.WaitGroup
-	accounts *admin.Accounts // set before Start; nil in tests of the rest
-	applying sync.Mutex      // one change at a time: each is a diff against the one before
+	keeper     SettingsKeeper
+	reporter   Reporter
+	office     Office
+	log        *slog.Logger
+	path       string
+	listener   net.Listener
+	server     *http.Server
+	served     sync.WaitGroup
+	accounts   *admin.Accounts // set before Start; nil in tests of the rest
+	recordings *Recordings     // as accounts
+	applying   sync.Mutex      // one change at a time: each is a diff against the one before
 }
 
 // NewControl binds the socket in dataDir. Only one process uses a data folder (the store sees to that), so a socket that
@@ -108,6 +109,7 @@ func NewControl(dataDir string, k SettingsKeeper, r Reporter, o Office, log *slo
 		WriteTimeout:      controlWriteTimeout,
 		IdleTimeout:       60 * time.Second,
 		MaxHeaderBytes:    16 << 10,
+		ConnContext:       withPeer,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 	return c, nil

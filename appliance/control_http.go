@@ -37,6 +37,7 @@ func (c *Control) handler() http.Handler {
 	mux.HandleFunc("GET /calls", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, c.reporter.Calls()) })
 	c.officeRoutes(mux)
 	c.addAccounts(mux)
+	c.addRecordings(mux)
 	return c.fence(mux)
 }
 

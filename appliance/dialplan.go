@@ -69,6 +69,7 @@ type dialPlan struct {
 	customers   customers
 	desk        *frontdesk.Desk
 	menus       *ivr.Menus
+	prompts     *ivr.Library
 	ringTimeout time.Duration
 	dialTimeout time.Duration
 	now         func() time.Time

@@ -115,7 +115,7 @@ func (d *dialPlan) callBack(ctx context.Context, p *plant, o bridge.Offer, who c
 	if !ok || err != nil {
 		return d.trouble(who, ivr.FeatureReturn, "the customer to call back could not be read", err)
 	}
-	return d.toCustomer(p, o, who, l, c), bridge.Cause{}
+	return d.toCustomer(ctx, p, o, who, l, c), bridge.Cause{}
 }
 
 // hoursOverride opens or closes the caller's line until its hours change by themselves.

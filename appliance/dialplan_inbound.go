@@ -25,7 +25,7 @@ func (d *dialPlan) inbound(ctx context.Context, o bridge.Offer) (bridge.Route, b
 	if !ok {
 		return bridge.Route{}, bridge.Cause{Fault: bridge.FaultUs, Reason: bridge.ReasonNoRoute, Text: "The line was removed from the settings."}
 	}
-	r := bridge.Route{Line: l.ID, LineName: l.Label(), Customer: o.Customer}
+	r := bridge.Route{Line: l.ID, LineName: l.Label(), Customer: o.Customer, Recording: d.recordingPlan(ctx, p, l, o.Call)}
 	away := d.away(ctx)
 	ring := d.ringTimeout
 	if l.Inbound.RingTimeout > 0 {
@@ -57,6 +57,9 @@ func (d *dialPlan) inbound(ctx context.Context, o bridge.Offer) (bridge.Route, b
 		if !l.explains(dec) {
 			return bridge.Stage{}
 		}
+		if dec.Rule == ruleRecording {
+			return bridge.Stage{Targets: d.menu(ivr.ClosedMenu(l.Language, ivr.ClosedNobody, time.Time{}, req, d.desk, d.now().In(l.zone())))}
+		}
 		return bridge.Stage{Targets: d.menu(ivr.RefusedMenu(l.Language, dec, req, d.desk, d.now().In(l.zone())))}
 	}
 	return r, bridge.Cause{}
@@ -77,7 +80,7 @@ func (l Line) explains(d policy.Decision) bool {
 	switch d.Rule {
 	case policy.RuleHours:
 		return l.Hours.Outside != string(frontdesk.ModePopup)
-	case policy.RuleConcurrency, policy.RuleRestricted:
+	case policy.RuleConcurrency, policy.RuleRestricted, ruleRecording:
 		return l.Inbound.Menu
 	}
 	return false

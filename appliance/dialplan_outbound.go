@@ -55,7 +55,7 @@ func (d *dialPlan) outbound(ctx context.Context, o bridge.Offer) (bridge.Route, 
 	case !cause.IsZero():
 		return bridge.Route{Line: l.ID}, cause
 	}
-	return d.toCustomer(p, o, who, l, c), bridge.Cause{}
+	return d.toCustomer(ctx, p, o, who, l, c), bridge.Cause{}
 }
 
 // callee is the line and the customer that were dialled; ok is false when the caller may use no such line.
@@ -79,10 +79,11 @@ func notAllowed() bridge.Cause {
 }
 
 // toCustomer calls a customer over a line; a caller who may not is told why by a menu.
-func (d *dialPlan) toCustomer(p *plant, o bridge.Offer, who caller, l Line, c bridge.Customer) bridge.Route {
+func (d *dialPlan) toCustomer(ctx context.Context, p *plant, o bridge.Offer, who caller, l Line, c bridge.Customer) bridge.Route {
 	r := bridge.Route{
 		Line: l.ID, LineName: l.Label(), Customer: c,
-		Stage: bridge.Stage{Targets: []bridge.Target{{Dialer: p.lines[l.ID], Name: "line:" + l.ID}}, RingTimeout: d.dialTimeout},
+		Stage:     bridge.Stage{Targets: []bridge.Target{{Dialer: p.lines[l.ID], Name: "line:" + l.ID}}, RingTimeout: d.dialTimeout},
+		Recording: d.recordingPlan(ctx, p, l, o.Call),
 	}
 	if who.refusal != "reject" {
 		r.Refused = func(dec policy.Decision) bridge.Stage { return d.explain(o, who, l, c, dec) }
@@ -93,6 +94,9 @@ func (d *dialPlan) toCustomer(p *plant, o bridge.Offer, who caller, l Line, c br
 // explain tells an agent why the customer may not be called.
 func (d *dialPlan) explain(o bridge.Offer, who caller, l Line, c bridge.Customer, dec policy.Decision) bridge.Stage {
 	now := d.now().In(l.zone())
+	if dec.Rule == ruleRecording {
+		return bridge.Stage{Targets: d.menu(ivr.Announcement(who.language, "refusal", ivr.SayMustRecord)), Early: who.refusal == "announce" && o.Via == nil}
+	}
 	if who.refusal == "announce" && o.Via == nil {
 		return bridge.Stage{Targets: d.menu(ivr.Announcement(who.language, "refusal", ivr.Sentence(dec, now))), Early: true}
 	}

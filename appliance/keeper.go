@@ -11,6 +11,7 @@ import (
 	"deskbridge/bridge"
 	"deskbridge/frontdesk"
 	"deskbridge/graph"
+	"deskbridge/recorder"
 	"deskbridge/sip"
 	"deskbridge/store"
 	"deskbridge/whatsapp"
@@ -147,11 +148,16 @@ type built struct {
 	list     []*whatsapp.Line
 	clients  []*graph.Client
 	desk     []frontdesk.LineConfig
+	archive  *recorder.Archive
 }
 
 func (k *keeper) build(s *Settings) (*built, error) {
 	b := &built{settings: s, sip: sipSettings(s), lines: map[string]callLine{}}
 	if err := b.sip.Validate(); err != nil {
+		return nil, err
+	}
+	var err error
+	if b.archive, err = buildArchive(s); err != nil {
 		return nil, err
 	}
 	for _, l := range s.Lines {
@@ -188,6 +194,7 @@ func (k *keeper) swap(b *built) error {
 	k.app.webhook.SetLines(b.list...)
 	k.app.desk.SetLines(b.desk)
 	k.app.plan.plant.Store(k.plant(b.settings, b.lines))
+	k.app.recordings.apply(b.settings, b.archive)
 	for _, c := range k.clients {
 		c.Close() // idle connections only: calls in progress keep their client
 	}

@@ -119,7 +119,9 @@ func TestAnAgentIsNotRungWhenTheCustomerDeclines(t *testing.T) {
 	w.notRung(w.phone)
 	// The customer thinks better of it.
 	w.must(cust.AnswerPermission(w.request(cust), true, false))
-	w.must(w.rung(w.phone).Hangup(t.Context()))
+	back := w.rung(w.phone)
+	w.must(back.WaitAnswer(t.Context()))
+	w.must(back.Hangup(t.Context()))
 	w.lastRecord()
 }
 

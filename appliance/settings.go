@@ -19,6 +19,8 @@ type Settings struct {
 	Policy PolicySettings `yaml:"policy" json:"policy" doc:"How often customers may be asked and called, on every line that says nothing else. Never looser than Meta's own limits."`
 	Codes  []FeatureCode  `yaml:"codes" json:"codes,omitempty" doc:"Feature codes that agents dial. Empty: the built-in ones, see the operator's handbook."`
 
+	Recording RecordingSettings `yaml:"recording" json:"recording,omitzero" doc:"How long recordings are kept, and who else may open them."`
+
 	origin source
 }
 
@@ -46,6 +48,8 @@ type Line struct {
 	Policy   LinePolicy      `yaml:"policy" json:"policy,omitzero" doc:"Limits of this line, if not those of the top level."`
 	Messages MessageSettings `yaml:"messages" json:"messages,omitzero" doc:"The words the line sends in chat."`
 	Meta     MetaSettings    `yaml:"meta" json:"meta,omitzero" doc:"How the number's calling settings at Meta are to be. What is empty is left alone."`
+
+	Recording LineRecording `yaml:"recording" json:"recording,omitzero" doc:"Whether calls are recorded."`
 }
 
 // InboundRoute says who is rung when a customer calls a line.

@@ -51,6 +51,7 @@ func (s *Settings) validate(p *problems) {
 	checkOneOf(reflect.ValueOf(s.Policy), "policy", p)
 	v.policy("policy", s.Policy.Profile, s.Policy.Custom, false)
 	v.codes()
+	v.recording(s.Recording)
 }
 
 func checkCount(p *problems, path string, n, limit int) {
@@ -178,6 +179,7 @@ func (v settingsValidator) line(at string, l Line) {
 	}
 	v.messages(at+".messages", l.Messages)
 	v.meta(at+".meta", l)
+	v.lineRecording(at+".recording", l)
 }
 
 func (v settingsValidator) ring(at string, l Line) {

@@ -4,16 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"deskbridge/graph"
 	"deskbridge/policy"
 	"deskbridge/store"
 )
-
-// windowEnds is how near the end of the 24-hour window a template is looked for all the same: the window may close while Meta is
-// asked.
-const windowEnds = time.Minute
 
 // Ask sends a permission request, free-form inside the 24-hour window and as the line's template outside. It is counted before
 // it is sent, whatever becomes of it (reliability promise 3); one that Meta refuses for certain counts no longer.
@@ -26,8 +21,8 @@ func (d *Desk) Ask(ctx context.Context, r Request) (Sent, error) {
 		return Sent{}, fmt.Errorf("ask for permission: %w", err)
 	}
 	l := i.line
-	open, until := i.Pair.Window(i.Now)
-	template, problem := d.pick(ctx, l, r.Template, l.AskTemplate, graph.TemplatePermission, !open || until.Sub(i.Now) < windowEnds)
+	open, _ := i.Pair.Window(i.Now) // it is decided for this time, so a window that is open now can only become newer
+	template, problem := d.pick(ctx, l, r.Template, l.AskTemplate, graph.TemplatePermission, !open)
 	id, wished := newID("q"), r.Template.Name != ""
 	decision, err := d.reserve(ctx, &i, policy.Event{Kind: policy.EventRequested, ID: id}, func(dec policy.Decision) bool {
 		return problem == nil || !dec.Template && !wished // what cannot be sent does not count

@@ -151,7 +151,7 @@ func TestWishedTemplateIsSentInsideTheWindowOrNothing(t *testing.T) {
 	}
 }
 
-func TestWindowThatIsAboutToCloseStillGetsItsRequest(t *testing.T) {
+func TestWindowThatClosesWhileMetaIsAskedGetsATemplate(t *testing.T) {
 	r := newRig(t)
 	r.wrote()
 	r.pass(policy.Day - 30*time.Second)

@@ -328,3 +328,14 @@ func TestAdoptRefusesHoursThatCouldNotBeRead(t *testing.T) {
 		t.Fatalf("err %v", err)
 	}
 }
+
+func TestWhatMetaHeldAlreadyIsOursToReport(t *testing.T) {
+	r := newRig(t, func(l *LineConfig) { l.Wanted = Wanted{Calling: "ENABLED"} })
+	r.number.settings.Status = "ENABLED"
+	r.sync()
+	r.number.set(func(n *fakeNumber) { n.settings.Status = "DISABLED" })
+	r.pass(metaEvery)
+	if st := r.sync(); len(st.Differences) != 1 || len(r.number.writes) != 0 {
+		t.Fatalf("%+v, writes %+v", st, r.number.writes)
+	}
+}

@@ -105,3 +105,16 @@ func TestWhatAMenuSaysOfIt(t *testing.T) {
 		}
 	}
 }
+
+func TestStatusFindsItsMessageByMetasNameToo(t *testing.T) {
+	r := newRig(t)
+	r.wrote()
+	s := r.ask()
+	r.tell(graph.Event{Kind: graph.KindMessageStatus, Name: "DELIVERED", ID: s.Message.Wamid, CallbackData: "not ours", At: r.now()})
+	r.tell(graph.Event{Kind: graph.KindMessageStatus, Name: "READ", ID: s.Message.Wamid, CallbackData: "not\x00 even an ID", At: r.now()})
+	page, err := r.store.Conversation(r.ctx(), store.ConversationQuery{Customer: r.c.ID})
+	r.must(err)
+	if m := page.Items[0]; m.Status != store.MessageRead || r.state().Requests[0].Received.IsZero() {
+		t.Fatalf("%+v", m)
+	}
+}

@@ -297,3 +297,21 @@ func TestPeerOf(t *testing.T) {
 }
 
 var _ bridge.Dialer = answered{}
+
+func TestLaterBeginsTheTriesAnew(t *testing.T) {
+	r := newRig(t)
+	r.ringMe(agent)
+	r.grant()
+	for i := range ringTries {
+		r.rings(i+1, "in vain")
+		r.pass(ringPause)
+	}
+	r.phones.answer(r.ctx()) // late, but there
+	r.settle()
+	r.phones.later(r.ctx())
+	r.pass(laterPause)
+	for i := range ringTries {
+		r.rings(ringTries+i+1, "after later")
+		r.pass(ringPause)
+	}
+}

@@ -39,6 +39,10 @@ func (h CallHours) wire() *hoursJSON {
 	if h.Enabled {
 		j.Status = "ENABLED"
 	}
+	if !h.Enabled && (h.TimeZone == "" || len(h.Weekly) == 0) {
+		// Meta requires a zone and a week also of hours that are off (§9.1).
+		j.TimeZone, h.Weekly = "UTC", alwaysOpen
+	}
 	for _, s := range h.Weekly {
 		j.Weekly = append(j.Weekly, weeklyJSON{strings.ToUpper(s.Day.String()), clock(s.Open), clock(s.Close)})
 	}
@@ -47,6 +51,14 @@ func (h CallHours) wire() *hoursJSON {
 	}
 	return j
 }
+
+// alwaysOpen is a week without a closed minute.
+var alwaysOpen = func() (week []WeeklySpan) {
+	for day := time.Sunday; day <= time.Saturday; day++ {
+		week = append(week, WeeklySpan{Day: day, Close: minutesPerDay})
+	}
+	return week
+}()
 
 // clock writes a minute of the day as HHMM, the end of the day as 2359.
 func clock(minute int) string {

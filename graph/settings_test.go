@@ -49,7 +49,8 @@ func TestSettingsAreWrittenInTheContractsForm(t *testing.T) {
 		"only the callback": {SettingsChange{Callback: "DISABLED"}, `{"calling":{"callback_permission_status":"DISABLED"}}`},
 		"only SIP":          {SettingsChange{SIPOff: true}, `{"calling":{"sip":{"status":"DISABLED"}}}`},
 		"Opus alone":        {SettingsChange{Codecs: []string{}}, `{"calling":{"audio":{"additional_codecs":[]}}}`},
-		"hours off":         {SettingsChange{Hours: &CallHours{}}, `{"calling":{"call_hours":{"status":"DISABLED"}}}`},
+		// Zone and week are required also then (§9.1).
+		"hours off": {SettingsChange{Hours: &CallHours{}}, `{"calling":{"call_hours":{"status":"DISABLED","timezone_id":"UTC","weekly_operating_hours":[{"day_of_week":"SUNDAY","open_time":"0000","close_time":"2359"},{"day_of_week":"MONDAY","open_time":"0000","close_time":"2359"},{"day_of_week":"TUESDAY","open_time":"0000","close_time":"2359"},{"day_of_week":"WEDNESDAY","open_time":"0000","close_time":"2359"},{"day_of_week":"THURSDAY","open_time":"0000","close_time":"2359"},{"day_of_week":"FRIDAY","open_time":"0000","close_time":"2359"},{"day_of_week":"SATURDAY","open_time":"0000","close_time":"2359"}]}}}`},
 		"hours without holiday": {SettingsChange{Hours: &CallHours{Enabled: true, TimeZone: "UTC", Weekly: []WeeklySpan{{time.Sunday, 0, 1440}}}},
 			`{"calling":{"call_hours":{"status":"ENABLED","timezone_id":"UTC","weekly_operating_hours":[{"day_of_week":"SUNDAY","open_time":"0000","close_time":"2359"}]}}}`},
 	} {

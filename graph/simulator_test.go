@@ -35,7 +35,7 @@ func play(t *testing.T, customer simulator.CustomerConfig) (c *graph.Client, m *
 			ch <- e
 		}
 	}))
-	m, err := simulator.NewMeta(simulator.MetaConfig{WebhookURL: hook.URL, Numbers: []simulator.Number{{PhoneNumberID: pnid, WABA: waba,
+	m, err := simulator.NewMeta(simulator.MetaConfig{Templates: seeds, WebhookURL: hook.URL, Numbers: []simulator.Number{{PhoneNumberID: pnid, WABA: waba,
 		DisplayNumber: "15550100200", AppID: "100", AppSecret: secret, Token: "EAAtoken"}}})
 	if err != nil {
 		t.Fatal(err)
@@ -56,6 +56,9 @@ func play(t *testing.T, customer simulator.CustomerConfig) (c *graph.Client, m *
 	})
 	return c, m, who, ch
 }
+
+// seeds are the templates that Meta has approved.
+var seeds = []simulator.Template{simulator.PermissionTemplate("ask_to_call", "en", "May we call you about order {{1}}?")}
 
 // next is the next event of the kind.
 func next(t *testing.T, events <-chan graph.Event, kind graph.Kind) graph.Event {

@@ -98,8 +98,9 @@ type office struct {
 }
 
 func (o *office) Route(context.Context, bridge.Offer) (bridge.Route, bridge.Cause) {
-	refusedBy := func(d policy.Decision) []bridge.Target {
-		return []bridge.Target{{Dialer: o.menus.Dialer(RefusalMenu("en", d, Request{Agent: "phone:1001"}, o.desk, time.Now())), Name: "menu:refusal"}}
+	refusedBy := func(d policy.Decision) bridge.Stage {
+		menu := RefusalMenu("en", d, Request{Agent: "phone:1001"}, o.desk, time.Now())
+		return bridge.Stage{Targets: []bridge.Target{{Dialer: o.menus.Dialer(menu), Name: "menu:refusal"}}}
 	}
 	nobody := []bridge.Target{{Dialer: o.menus.Dialer(Menu{}), Name: "line:main"}}
 	return bridge.Route{Line: "main", Customer: request.Customer, Stage: bridge.Stage{Targets: nobody}, Refused: refusedBy}, bridge.Cause{}

@@ -32,7 +32,7 @@ func (s *hourSource) Mark() int64             { return int64(s.n) }
 func (s *hourSource) Resume(mark int64) error { s.n = int(mark); return nil }
 
 func hourOpener(b testing.TB, length time.Duration) Opener {
-	packets := record(b, time.Second, ms20(Customer, 440), ms20(Agent, 1000))
+	packets := simulate(b, time.Second, ms20(Customer, 440), ms20(Agent, 1000))
 	return func() (Source, error) {
 		return &hourSource{length: length, payload: [2][]byte{packets[40].Payload, packets[41].Payload}}, nil
 	}

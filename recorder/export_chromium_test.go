@@ -40,7 +40,7 @@ const listenJS = `(async () => {
 
 // TestChromiumPlaysTheStereoExport: decodeAudioData gives both channels; an hour starts playing at once and seeks by ranges.
 func TestChromiumPlaysTheStereoExport(t *testing.T) {
-	call, _ := export(t, record(t, 10*time.Second, ms20(Customer, 440), ms20(Agent, 1000)), ExportOptions{})
+	call, _ := export(t, simulate(t, 10*time.Second, ms20(Customer, 440), ms20(Agent, 1000)), ExportOptions{})
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Content-Type", "text/html") })
 	var requests atomic.Int64

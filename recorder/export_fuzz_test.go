@@ -19,7 +19,7 @@ func FuzzExport(f *testing.F) {
 		f.Add(b)
 	}
 	seed(mixedCall(f, 2*time.Second)[:60])
-	seed(record(f, time.Second, ms20(Customer, 440), talker{side: Agent, codec: media.Opus, ptime: 10 * millisecond, say: tone(1000)}))
+	seed(simulate(f, time.Second, ms20(Customer, 440), talker{side: Agent, codec: media.Opus, ptime: 10 * millisecond, say: tone(1000)}))
 	f.Add([]byte{0, 0, 0, 2, 0xfb, 0x03, 1, 255, 128, 3, 0x1b, 0x02, 0, 7, 255, 127, 1, 0x10})
 	f.Fuzz(func(t *testing.T, data []byte) {
 		var packets []Packet

@@ -188,7 +188,7 @@ func TestLongFramesAreJoinedToNotCoded(t *testing.T) {
 		"40 ms of 10 ms, with a gap": {side: Agent, codec: media.Opus, ptime: 40 * millisecond, frames: 4, say: tone(1000), skip: func(i int) bool { return i == 20 }},
 	} {
 		customer := talker{side: Customer, codec: media.Opus, ptime: 60 * millisecond, say: tone(440)}
-		packets := record(t, 6*time.Second, customer, agent)
+		packets := simulate(t, 6*time.Second, customer, agent)
 		e, b := export(t, packets, ExportOptions{})
 		if a, c := e.Stats(Agent), e.Stats(Customer); a.Recoded+c.Recoded+a.Dropped+c.Dropped > 0 {
 			t.Errorf("%s: %+v, %+v", name, c, a)

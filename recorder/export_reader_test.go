@@ -20,9 +20,9 @@ func mixedCall(t testing.TB, length time.Duration) []Packet {
 	t.Helper()
 	customer := talker{side: Customer, codec: media.Opus, ptime: 60 * millisecond, say: beeps(440), skip: func(i int) bool { return i%61 == 7 }}
 	agent := talker{side: Agent, codec: media.Opus, ptime: 60 * millisecond, begin: 25 * millisecond, say: beeps(1000)}
-	packets := record(t, length/2, customer, agent)
+	packets := simulate(t, length/2, customer, agent)
 	late := talker{side: Agent, codec: media.PCMA, ptime: 20 * millisecond, begin: length/2 + 7*millisecond, say: beeps(1000), skip: func(i int) bool { return i%31 == 7 }}
-	return sortPackets(append(packets, record(t, length, late)...))
+	return sortPackets(append(packets, simulate(t, length, late)...))
 }
 
 // TestEveryRangeHasTheSameBytes: wherever a reader begins, it makes the bytes that a reading from the beginning makes.
@@ -58,13 +58,13 @@ func TestEveryRangeHasTheSameBytes(t *testing.T) {
 	}
 }
 
-// resuming is a tape that can be taken up at a packet.
+// resuming is a script that can be taken up at a packet.
 type resuming struct {
-	tape
+	script
 	read *int
 }
 
-func (s *resuming) Next(p *Packet) error { *s.read++; return s.tape.Next(p) }
+func (s *resuming) Next(p *Packet) error { *s.read++; return s.script.Next(p) }
 func (s *resuming) Mark() int64          { return int64(s.next) }
 func (s *resuming) Resume(mark int64) error {
 	s.next = int(mark)
@@ -74,7 +74,7 @@ func (s *resuming) Resume(mark int64) error {
 func TestJumpReadsOnlyWhatItNeedsOfAResumer(t *testing.T) {
 	packets := roughCall(t, 2*time.Minute)
 	read := 0
-	e, err := NewExport(t.Context(), func() (Source, error) { return &resuming{tape{packets: packets}, &read}, nil }, ExportOptions{})
+	e, err := NewExport(t.Context(), func() (Source, error) { return &resuming{script{packets: packets}, &read}, nil }, ExportOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -124,7 +124,7 @@ func TestHTTPServesRangesOfAnExport(t *testing.T) {
 func TestRecordingThatGrowsKeepsItsLength(t *testing.T) {
 	packets := roughCall(t, 40*time.Second)
 	now := packets[:len(packets)/2]
-	e, err := NewExport(t.Context(), func() (Source, error) { return &tape{packets: now}, nil }, ExportOptions{})
+	e, err := NewExport(t.Context(), func() (Source, error) { return &script{packets: now}, nil }, ExportOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +141,7 @@ func TestRecordingThatGrowsKeepsItsLength(t *testing.T) {
 
 func TestRecordingThatShrankIsAnError(t *testing.T) {
 	packets := roughCall(t, 10*time.Second)
-	e, err := NewExport(t.Context(), func() (Source, error) { return &tape{packets: packets}, nil }, ExportOptions{})
+	e, err := NewExport(t.Context(), func() (Source, error) { return &script{packets: packets}, nil }, ExportOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

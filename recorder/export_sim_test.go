@@ -126,7 +126,7 @@ func (k talker) encoder(t testing.TB) func(at, dur float64) []byte {
 	}
 }
 
-// record puts the talkers' packets in the order of their arrival.
+// simulate puts the talkers' packets in the order of their arrival.
 func simulate(t testing.TB, length time.Duration, talkers ...talker) []Packet {
 	t.Helper()
 	var all []Packet

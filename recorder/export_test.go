@@ -135,7 +135,7 @@ func TestSidesStayTogetherOnAnyClock(t *testing.T) {
 				agent.ptime = 60 * millisecond
 			}
 			const length = 45 * time.Second
-			e, b := export(t, record(t, length, k, agent), ExportOptions{Length: length})
+			e, b := export(t, simulate(t, length, k, agent), ExportOptions{Length: length})
 			f := readOgg(t, b)
 			left, right := f.decode(t, false, 16000), f.decode(t, true, 16000)
 			if len(left) != 45*16000 {

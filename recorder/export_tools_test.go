@@ -63,7 +63,7 @@ func roughCall(t *testing.T, length time.Duration) []Packet {
 	agent := ms20(Agent, 1000)
 	agent.skip = func(i int) bool { return i >= 400 && i < 700 }
 	long := talker{side: Agent, codec: media.Opus, ptime: 60 * millisecond, begin: 8*time.Second + 5*millisecond, say: tone(1000)}
-	packets := record(t, length, customer, agent)
+	packets := simulate(t, length, customer, agent)
 	for _, p := range long.packets(t, min(length, 14*time.Second)) {
 		p.Timestamp += 77777 // another SSRC
 		p.Sequence += 30000
@@ -210,7 +210,7 @@ func hour(t testing.TB, ppm float64) []Packet {
 		return true
 	}
 	r := rand.New(rand.NewPCG(3, 4))
-	return record(t, time.Hour,
+	return simulate(t, time.Hour,
 		talker{side: Customer, codec: media.Opus, ptime: 20 * millisecond, ppm: ppm, say: beeps(440), silent: silent,
 			delay: func(int) time.Duration { return time.Duration(r.ExpFloat64() * 6 * float64(millisecond)) }},
 		talker{side: Agent, codec: media.Opus, ptime: 20 * millisecond, begin: 9 * millisecond, say: beeps(1000), silent: silent})

@@ -21,8 +21,8 @@ func TestPeaksFollowEachSidesLevel(t *testing.T) {
 		}
 		return 0.5 * math.Sin(2*math.Pi*1000*t)
 	}
-	packets := record(t, 4*time.Second, ms20(Customer, 440), agent)
-	d, err := Peaks(t.Context(), &tape{packets: packets}, 10)
+	packets := simulate(t, 4*time.Second, ms20(Customer, 440), agent)
+	d, err := Peaks(t.Context(), &script{packets: packets}, 10)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,18 +45,18 @@ func TestPeaksFollowEachSidesLevel(t *testing.T) {
 
 // priority is a Source that looks at its thread's priority.
 type priority struct {
-	tape
+	script
 	nice int
 }
 
 func (s *priority) Next(p *Packet) error {
 	n, err := unix.Getpriority(unix.PRIO_PROCESS, 0)
 	s.nice = 20 - n // as the kernel reports it
-	return errors.Join(err, s.tape.Next(p))
+	return errors.Join(err, s.script.Next(p))
 }
 
 func TestPeaksYieldToCalls(t *testing.T) {
-	s := priority{tape: tape{packets: record(t, time.Second, ms20(Customer, 440))}}
+	s := priority{script: script{packets: simulate(t, time.Second, ms20(Customer, 440))}}
 	if _, err := Peaks(t.Context(), &s, 10); err != nil {
 		t.Fatal(err)
 	}
@@ -70,13 +70,13 @@ func TestPeaksYieldToCalls(t *testing.T) {
 
 func TestPeaksRefuseNonsenseAndEndWithTheirContext(t *testing.T) {
 	for _, n := range []int{0, -1, 101} {
-		if _, err := Peaks(t.Context(), &tape{}, n); err == nil {
+		if _, err := Peaks(t.Context(), &script{}, n); err == nil {
 			t.Errorf("%d points per second", n)
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := Peaks(ctx, &tape{packets: record(t, time.Second, ms20(Agent, 440))}, 10); !errors.Is(err, context.Canceled) {
+	if _, err := Peaks(ctx, &script{packets: simulate(t, time.Second, ms20(Agent, 440))}, 10); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 }
@@ -112,7 +112,7 @@ func TestPCM16kHasBothSidesApart(t *testing.T) {
 		customer := ms20(Customer, 440)
 		customer.codec = codec
 		customer.skip = func(i int) bool { return i%25 == 3 } // concealed
-		a, b := readPCM(t, PCM16k(&tape{packets: record(t, 3*time.Second, customer, ms20(Agent, 1000))}))
+		a, b := readPCM(t, PCM16k(&script{packets: simulate(t, 3*time.Second, customer, ms20(Agent, 1000))}))
 		if len(a) < 2980*16 || len(a) > 3020*16 {
 			t.Errorf("%v: %d samples", codec, len(a))
 		}

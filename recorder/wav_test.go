@@ -10,7 +10,7 @@ import (
 )
 
 func TestWAVExportHasEachSideInItsChannel(t *testing.T) {
-	packets := record(t, 3*time.Second, ms20(Customer, 440), ms20(Agent, 1000))
+	packets := simulate(t, 3*time.Second, ms20(Customer, 440), ms20(Agent, 1000))
 	for f, rate := range map[ExportFormat]int{WAV16k: 16000, WAV48k: 48000} {
 		e, b := export(t, packets, ExportOptions{Format: f, Length: 3 * time.Second})
 		if string(b[:4]) != "RIFF" || binary.LittleEndian.Uint32(b[4:]) != uint32(len(b)-8) || int(binary.LittleEndian.Uint32(b[24:])) != rate {

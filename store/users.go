@@ -15,7 +15,7 @@ const (
 	maxAccountDoc = 32 << 10
 )
 
-// ErrExists: another account has this login, or the first account was to be made and there are some.
+// ErrExists is for an account whose login another one has, or a first account when there is one already.
 var ErrExists = errors.New("exists already")
 
 // Account is a person who may sign in to the panel. Doc is the panel's own record of them (role, password hash, …); it

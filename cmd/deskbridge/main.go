@@ -63,6 +63,7 @@ var commands = []command{
 	{"callback", "list", "list the customers who wait to be called back, the one due first first", callbackCommand},
 	{"user", "add [flags] LOGIN | passwd [flags] LOGIN | list", "manage who may sign in to the panel of the running daemon", user},
 	{"token", "create --user LOGIN --name NAME --scopes LIST", "make an API token", token},
+	{"recording", "list | export | verify | hold | release | erase | link | claim | confirm-clock | rotate-key", "list, export and check recordings; legal holds, erasure, keys", recording},
 	{"status", "[--config FILE]", "show what the running daemon is doing", status},
 	{"version", "", "show version, commit, Go and libopus", showVersion},
 }
