@@ -59,10 +59,10 @@ func (g agents) RingMenu(agent string, c bridge.Customer, to string, later func(
 func (g agents) Summon(s bridge.Summons) string { return g.a.exchange.Summon(s) }
 
 // Calls implements frontdesk.Phones.
-func (g agents) Calls(line string) int {
+func (g agents) Calls(line, except string) int {
 	n := 0
 	for _, c := range g.a.exchange.Calls() {
-		if c.CDR.Line == line {
+		if c.CDR.Line == line && c.CDR.ID != except {
 			n++
 		}
 	}

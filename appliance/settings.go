@@ -40,6 +40,7 @@ type Line struct {
 	GraphBaseURL  string `yaml:"graph_base_url" json:"graph_base_url,omitempty" doc:"Overrides graph.base_url of the static file for this line."`
 
 	Language   string `yaml:"language" json:"language,omitempty" default:"en" oneof:"en id" doc:"What the line's customers are spoken and written to in: en or id."`
+	MaxCalls   int    `yaml:"max_calls" json:"max_calls,omitempty" default:"0" doc:"Calls of the line at once, 1 to 1000; further ones are refused. 0: as many as the appliance and Meta carry."`
 	TestNumber bool   `yaml:"test_number" json:"test_number,omitempty" default:"false" doc:"One of Meta's test numbers, whose limits are wider."`
 
 	Inbound  InboundRoute    `yaml:"inbound" json:"inbound" doc:"Calls from customers."`

@@ -84,7 +84,7 @@ func (s *Settings) desk(l Line, number frontdesk.Number) (frontdesk.LineConfig, 
 	}
 	c := frontdesk.LineConfig{
 		ID: l.ID, Name: l.Label(), Number: number, Language: firstOf(l.Language, "en"),
-		Enabled: l.Enabled, Inbound: l.Inbound.Enabled, Outbound: l.Outbound.Enabled,
+		Enabled: l.Enabled, Inbound: l.Inbound.Enabled, Outbound: l.Outbound.Enabled, MaxCalls: l.MaxCalls,
 		Hours: l.LineHours(), Mode: frontdesk.HoursMode(firstOf(l.Hours.Outside, string(frontdesk.ModePrompt))), Rules: rules, Texts: texts,
 		AskTemplate: l.Messages.AskTemplate.template(), ButtonTemplate: l.Messages.ButtonTemplate.template(),
 		ButtonTTL: l.Messages.ButtonTTL, CallbackWithin: l.Inbound.CallbackWithin,

@@ -141,29 +141,28 @@ func TestMetaPopupNeedsTheHoursAtMeta(t *testing.T) {
 	t.Errorf("got %v", err)
 }
 
-func TestAdoptedHoursSayWhatMetaSays(t *testing.T) {
+func TestAdoptedHoursAreReadBackAsTheyAre(t *testing.T) {
 	s := parseSettings(t, lawful)
-	h := s.Lines[0].LineHours()
-	now := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
-	m, err := h.ToMeta(now)
-	if err != nil {
-		t.Fatal(err)
-	}
-	at := frontdesk.CallHours(m)
 	l := s.Lines[0]
-	l.Hours.adopt(at)
+	own := l.LineHours()
+	l.Hours.adopt(own)
+	if len(l.Hours.Packs) != 1 || len(l.Hours.Holidays) != 1 {
+		t.Errorf("the pack's holidays were written out: %+v", l.Hours)
+	}
 	adopted := l.LineHours()
 	if err := adopted.Validate(); err != nil {
 		t.Fatal(err)
 	}
-	for d := range 60 * 24 { // an hour at a time, as far as Meta's holidays reach
+	now := time.Date(2026, 11, 28, 12, 0, 0, 0, time.UTC)
+	for d := range 60 * 24 {
 		when := now.Add(time.Duration(d)*time.Hour + time.Minute)
-		if h.Open(when) != adopted.Open(when) {
-			t.Errorf("at %s: open %t, adopted %t", when.In(l.zone()), h.Open(when), adopted.Open(when))
+		if own.Open(when) != adopted.Open(when) {
+			t.Errorf("at %s: open %t, adopted %t", when.In(l.zone()), own.Open(when), adopted.Open(when))
 		}
 	}
-	if again, err := adopted.ToMeta(now); err != nil || !frontdesk.CallHours(again).Equal(*at) {
-		t.Errorf("pushed again it would be %+v, %v", again, err)
+	l.Hours.adopt(policy.Hours{})
+	if l.Hours.TimeZone != "" || len(l.Hours.Weekly)+len(l.Hours.Holidays)+len(l.Hours.Packs) != 0 {
+		t.Errorf("hours that are off: %+v", l.Hours)
 	}
 }
 

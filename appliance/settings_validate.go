@@ -20,6 +20,8 @@ const (
 	maxPhones = 2000
 	maxRings  = 32 // phones that ring together
 	maxName   = 64
+
+	maxLineCalls = 1000 // Meta's limit for a number (contract §17)
 )
 
 var (
@@ -161,6 +163,9 @@ func (v settingsValidator) line(at string, l Line) {
 	}
 	if pre := l.Outbound.Prefix; pre != "" && !prefixForm.MatchString(pre) {
 		v.p.add(at+".outbound.prefix", fmt.Sprintf("%q cannot be dialled", pre), "use 1 to 8 of the keys 0-9 * #")
+	}
+	if l.MaxCalls < 0 || l.MaxCalls > maxLineCalls {
+		v.p.add(at+".max_calls", fmt.Sprintf("%d calls", l.MaxCalls), fmt.Sprintf("use 1 to %d, or 0 for no limit here", maxLineCalls))
 	}
 	if d := l.Inbound.OverflowTimeout; d != 0 {
 		checkRange(v.p, at+".inbound.overflow_timeout", d, minRing, maxRing)

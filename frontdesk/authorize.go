@@ -35,7 +35,7 @@ func (d *Desk) authorize(ctx context.Context, a bridge.Attempt, action policy.Ac
 	if err != nil {
 		return policy.Decision{}, err
 	}
-	i.Line.Calls = max(0, i.Line.Calls-1) // the one that is asked about is there already
+	i.Line.Calls = d.cfg.Phones.Calls(a.Line, a.Call) // the one that is asked about may be there already
 	if action == policy.ActionRing {
 		return policy.Decide(i.Question), nil
 	}

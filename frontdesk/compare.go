@@ -43,7 +43,7 @@ func (l *LineConfig) settings(a graph.Settings, h policy.Hours, now time.Time) (
 		if err != nil {
 			problem = err.Error()
 		} else {
-			all = append(all, hoursSetting(CallHours(m), a, now))
+			all = append(all, hoursSetting(callHours(m), a, now))
 		}
 	}
 	all = append(all, setting{Difference{Field: "sip.status", Wanted: "DISABLED", Actual: firstOf(a.SIP, "not set"),

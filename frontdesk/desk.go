@@ -40,8 +40,8 @@ type Phones interface {
 	// RingMenu answers the agent who was rung because a customer allows calls: one key calls what to names.
 	RingMenu(agent string, c bridge.Customer, to string, later func(context.Context) ivr.Outcome) bridge.Target
 	Summon(s bridge.Summons) (call string)
-	// Calls is how many calls a line has now, and whether this agent is in one.
-	Calls(line string) int
+	// Calls is how many calls a line has now, without one of them; Busy is whether this agent is in one.
+	Calls(line, except string) int
 	Busy(agent string) bool
 }
 

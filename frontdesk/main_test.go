@@ -374,7 +374,14 @@ func (p *fakePhones) Summon(s bridge.Summons) string {
 	return "s1"
 }
 
-func (p *fakePhones) Calls(string) int { p.mu.Lock(); defer p.mu.Unlock(); return p.calls }
+func (p *fakePhones) Calls(_, except string) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if except != "" {
+		return max(p.calls-1, 0)
+	}
+	return p.calls
+}
 
 func (p *fakePhones) Busy(agent string) bool { p.mu.Lock(); defer p.mu.Unlock(); return p.busy[agent] }
 

@@ -11,8 +11,8 @@ import (
 
 const minutesPerDay = 24 * 60
 
-// CallHours are the hours for Meta in the words of package graph.
-func CallHours(m policy.MetaHours) *graph.CallHours {
+// callHours are the hours for Meta in the words of package graph.
+func callHours(m policy.MetaHours) *graph.CallHours {
 	h := &graph.CallHours{Enabled: m.Enabled, TimeZone: m.Zone}
 	for _, w := range m.Weekly {
 		h.Weekly = append(h.Weekly, graph.WeeklySpan{Day: w.Day, Open: minutes(w.Open), Close: minutes(w.Close)})

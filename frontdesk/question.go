@@ -45,7 +45,7 @@ func (d *Desk) inquire(ctx context.Context, line string, c bridge.Customer, acti
 	}
 	i.Hours = hours(l, st)
 	i.Line = policy.Line{Enabled: l.Enabled, Inbound: l.Inbound, Outbound: l.Outbound, Restricted: restrictions(st),
-		Calls: d.cfg.Phones.Calls(line), MaxCalls: l.MaxCalls}
+		Calls: d.cfg.Phones.Calls(line, ""), MaxCalls: l.MaxCalls}
 	return i, nil
 }
 

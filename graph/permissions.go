@@ -125,6 +125,7 @@ func (c *Client) FreshCallPermissions(ctx context.Context, number string, who Re
 	}
 	ctx, cancel := context.WithTimeout(ctx, budget)
 	defer cancel()
+	asked := c.perms.generation()
 	if err := c.perms.wait(ctx, number); err != nil {
 		return Permissions{}, fmt.Errorf("call permissions: wait for a turn: %w", err)
 	}
@@ -137,7 +138,7 @@ func (c *Client) FreshCallPermissions(ctx context.Context, number string, who Re
 		return Permissions{}, fmt.Errorf("call permissions: %w: no status", ErrAnswer)
 	}
 	p := out.permissions(c.now())
-	c.perms.put(permissionKey(number, who), p)
+	c.perms.put(permissionKey(number, who), p, asked)
 	return p, nil
 }
 
@@ -194,6 +195,7 @@ func permissionKey(number string, who Recipient) string {
 // permissionCache is the 30 s memory and the rate limit per number. Both maps are bounded.
 type permissionCache struct {
 	mu      sync.Mutex
+	drops   uint64 // how often something was forgotten: an answer that was under way then may be what was to be forgotten
 	answers map[string]Permissions
 	turns   map[string]*rate.Limiter
 }
@@ -213,9 +215,19 @@ func (pc *permissionCache) get(key string, now time.Time) (Permissions, bool) {
 	return p, true
 }
 
-func (pc *permissionCache) put(key string, p Permissions) {
+func (pc *permissionCache) generation() uint64 {
 	pc.mu.Lock()
 	defer pc.mu.Unlock()
+	return pc.drops
+}
+
+// put keeps an answer that was asked for in this generation.
+func (pc *permissionCache) put(key string, p Permissions, asked uint64) {
+	pc.mu.Lock()
+	defer pc.mu.Unlock()
+	if asked != pc.drops {
+		return // only a cache: the next question is asked afresh
+	}
 	if len(pc.answers) >= permissionAnswers {
 		for k, old := range pc.answers {
 			if p.At.Sub(old.At) >= permissionTTL {
@@ -233,6 +245,7 @@ func (pc *permissionCache) drop(key string) {
 	pc.mu.Lock()
 	defer pc.mu.Unlock()
 	delete(pc.answers, key)
+	pc.drops++
 }
 
 func (pc *permissionCache) wait(ctx context.Context, number string) error {

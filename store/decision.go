@@ -10,7 +10,7 @@ import (
 const factDecided = "call.decided"
 
 // maxDecision bounds one decision's data.
-const maxDecision = 64 << 10
+const maxDecision = 192 << 10
 
 // RecordDecision keeps what was decided about a call and what it rested on, as JSON, so that it can be told and made again
 // later from the ledger alone. Members named "reason" are people's words about people: they are sealed, and an erasure

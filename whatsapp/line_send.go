@@ -2,6 +2,7 @@ package whatsapp
 
 import (
 	"context"
+	"errors"
 
 	"deskbridge/bridge"
 	"deskbridge/graph"
@@ -60,9 +61,13 @@ func (l *Line) WriteSettings(ctx context.Context, s graph.SettingsChange) error 
 	return nil
 }
 
-// Templates lists the templates of the line's account.
+// Templates lists the templates of the line's account, the first 2,000 of more.
 func (l *Line) Templates(ctx context.Context) ([]graph.Template, error) {
 	t, err := l.graph.Templates(ctx, l.account)
+	if errors.Is(err, graph.ErrMore) {
+		l.log.Warn("the account has more templates than are looked at; delete some that are not needed", "looked_at", len(t))
+		return t, nil
+	}
 	if err != nil {
 		return nil, l.failed(err)
 	}
