@@ -19,6 +19,7 @@ func (c *Control) officeRoutes(mux *http.ServeMux) {
 		return
 	}
 	mux.HandleFunc("GET /policy/explain", c.explain)
+	c.orderRoutes(mux)
 	mux.HandleFunc("GET /lines/{line}/meta", func(w http.ResponseWriter, r *http.Request) { c.lineAtMeta(w, r, false) })
 	mux.HandleFunc("POST /lines/{line}/apply", func(w http.ResponseWriter, r *http.Request) { c.lineAtMeta(w, r, true) })
 	mux.HandleFunc("POST /lines/{line}/adopt", func(w http.ResponseWriter, r *http.Request) {

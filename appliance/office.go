@@ -23,6 +23,10 @@ type Office interface {
 	Explain(ctx context.Context, q ExplainQuery) (Explanation, error)
 	// ExplainCall repeats the decision about a call from the ledger alone.
 	ExplainCall(ctx context.Context, call string) (Explanation, error)
+	// Override lifts the profile's limits for a customer, never Meta's; the decision says how things stand then. Block puts a
+	// customer on the blocklist of all lines or takes them off it.
+	Override(ctx context.Context, o Order) (policy.Decision, error)
+	Block(ctx context.Context, o Order, blocked bool) error
 	// LineAtMeta is a line's settings at Meta beside ours; with apply ours are put in force there first.
 	LineAtMeta(ctx context.Context, line string, apply bool) (frontdesk.MetaState, error)
 	// AdoptFromMeta takes over what somebody set at Meta into our settings.

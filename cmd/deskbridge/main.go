@@ -58,7 +58,7 @@ var commands = []command{
 	{"check", "--config FILE", "validate the configuration file and preflight this machine", check},
 	{"settings", "export | apply -f FILE | diff -f FILE", "show or change lines, trunks and phones of the running daemon", settings},
 	{"line", "status | apply | adopt | holidays -f FILE.ics LINE", "compare a line's settings at WhatsApp with ours, put ours in force there or take theirs over; import holidays from a calendar file", lineCommand},
-	{"policy", "explain --line LINE --customer C [--at TIME] | explain --call ID", "tell whether a customer may be called, by which rule, on which facts, and when next", policyCommand},
+	{"policy", "explain --line LINE --customer C [--at TIME] | explain --call ID | override|block|unblock --line LINE --customer C --reason WHY", "tell whether a customer may be called, by which rule, on which facts, and when next; lift the limits, or block, by a person's order", policyCommand},
 	{"template", "list | create | delete --line LINE [flags]", "list, create and delete the message templates that calls need", templateCommand},
 	{"callback", "list", "list the customers who wait to be called back, the one due first first", callbackCommand},
 	{"user", "add [flags] LOGIN | passwd [flags] LOGIN | list", "manage who may sign in to the panel of the running daemon", user},
