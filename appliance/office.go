@@ -32,6 +32,8 @@ type Office interface {
 	Templates(ctx context.Context, line string) ([]graph.Template, error)
 	CreateTemplate(ctx context.Context, o TemplateOrder) (graph.Template, error)
 	DeleteTemplate(ctx context.Context, line, name string) error
+	// OrderCustomer blocks or unblocks a customer, or lifts the profile's limits for them for a while.
+	OrderCustomer(ctx context.Context, o CustomerOrder) (policy.Decision, error)
 	// Callbacks are the requests somebody still has to call for, the one due first first.
 	Callbacks(ctx context.Context) ([]CallbackRow, error)
 }

@@ -59,6 +59,7 @@ var commands = []command{
 	{"settings", "export | apply -f FILE | diff -f FILE", "show or change lines, trunks and phones of the running daemon", settings},
 	{"line", "status | apply | adopt | holidays -f FILE.ics LINE", "compare a line's settings at WhatsApp with ours, put ours in force there or take theirs over; import holidays from a calendar file", lineCommand},
 	{"policy", "explain --line LINE --customer C [--at TIME] | explain --call ID", "tell whether a customer may be called, by which rule, on which facts, and when next", policyCommand},
+	{"customer", "block | unblock | override --line LINE --customer C --reason TEXT", "block a customer on every line, or lift the limits of the house (never Meta's) for one for a while", customerCommand},
 	{"template", "list | create | delete --line LINE [flags]", "list, create and delete the message templates that calls need", templateCommand},
 	{"callback", "list", "list the customers who wait to be called back, the one due first first", callbackCommand},
 	{"user", "add [flags] LOGIN | passwd [flags] LOGIN | list", "manage who may sign in to the panel of the running daemon", user},
