@@ -301,7 +301,7 @@ func (w *office) heard(lang string, parts []ivr.Part, now func() ([]int16, int))
 		pcm, rate := now()
 		if rate > 0 {
 			recent := slow(w.t, pcm[max(0, len(pcm)-8*rate):], rate)
-			if best = max(best, likeness(recent, pieces)); best > 0.85 {
+			if best = max(best, likeness(recent, pieces)); best > 0.75 {
 				return
 			}
 		}

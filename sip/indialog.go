@@ -146,7 +146,11 @@ func (l *Leg) early(in *inbound) {
 	case in.req.Method == msg.UPDATE && len(in.req.Body()) > 0:
 		in.respond(reply{status: 491, phrase: "Request Pending"}, nil)
 	case in.req.Method == msg.UPDATE || in.req.Method == msg.INFO || in.req.Method == msg.OPTIONS || in.req.Method == msg.BYE:
-		// A BYE from a called party that has not answered is not allowed (RFC 3261 §15.1.2): its INVITE answer decides.
+		// A BYE from a called party that has not answered is not allowed (RFC 3261 §15.1.2): its INVITE answer decides. But one may
+		// overtake that answer.
+		if in.req.Method == msg.BYE {
+			l.byeFirst = fromTag(in.req)
+		}
 		in.respond(reply{status: 200, phrase: "OK"}, nil)
 	default:
 		in.respond(reply{status: 481, phrase: "Call/Transaction Does Not Exist"}, nil)
@@ -360,4 +364,20 @@ func (e *Endpoint) t1() time.Duration {
 		return e.timerT1
 	}
 	return 500 * time.Millisecond
+}
+
+func fromTag(r *msg.Request) string {
+	if h := r.From(); h != nil {
+		tag, _ := h.Params.Get("tag")
+		return tag
+	}
+	return ""
+}
+
+func toTag(r *msg.Response) string {
+	if h := r.To(); h != nil {
+		tag, _ := h.Params.Get("tag")
+		return tag
+	}
+	return ""
 }

@@ -46,13 +46,14 @@ type Leg struct {
 	done     chan struct{} // closed when the leg ended
 
 	// Loop's own.
-	state  state
-	cause  bridge.Cause
-	held   bool
-	format media.Format
-	offer  []byte // the far end's offer: nil means late offer
-	answer []byte // what our 200 carries
-	lateRe bool   // our offer in the 200 to a re-INVITE waits for the ACK's answer
+	state    state
+	cause    bridge.Cause
+	held     bool
+	format   media.Format
+	offer    []byte // the far end's offer: nil means late offer
+	answer   []byte // what our 200 carries
+	byeFirst string // tag of a far end whose BYE came before its answer
+	lateRe   bool   // our offer in the 200 to a re-INVITE waits for the ACK's answer
 
 	invite     *inbound // server
 	tag        string

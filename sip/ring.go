@@ -27,6 +27,9 @@ func (l *Leg) answered(b *branch, res *msg.Response) {
 	l.media.Start()
 	l.step(inAnswer, bridge.Cause{})
 	l.noteHold()
+	if tag := toTag(res); tag != "" && tag == l.byeFirst { // it hung up before we knew that it had answered
+		l.step(inBye, bridge.Cause{Fault: bridge.FaultNobody, Reason: bridge.ReasonHangup})
+	}
 }
 
 func (l *Leg) cancelLosers(winner *branch) {

@@ -447,3 +447,27 @@ func TestDialRefusesWhatThePatternDoesNotAllow(t *testing.T) {
 		}
 	}
 }
+
+func TestAByeThatOvertakesItsAnswerEndsTheCall(t *testing.T) {
+	r, p := withTrunk(t)
+	leg := r.dial(t, bridge.Invite{Target: "201"})
+	inv := p.request("INVITE")
+	p.reply(inv, 180, "Ringing", "x", "", "")
+	leg.expect(t, bridge.EventRinging)
+	p.send(fmt.Sprintf(`BYE %s SIP/2.0
+Via: SIP/2.0/UDP 127.0.0.1:%d;branch=%s
+From: %s;tag=x
+To: %s
+Call-ID: %s
+CSeq: 77 BYE
+Max-Forwards: 70
+
+`, inv.Contact().Address.String(), p.port(), newBranch(), inv.To().Value(), inv.From().Value(), inv.CallID().Value()))
+	p.response(200)
+	p.reply(inv, 200, "OK", "x", "", peerSDP(20000))
+	leg.expect(t, bridge.EventAnswered)
+	p.request("ACK")
+	if ev := leg.expect(t, bridge.EventEnded); ev.Cause.Reason != bridge.ReasonHangup {
+		t.Errorf("cause %s", ev.Cause)
+	}
+}
