@@ -48,6 +48,12 @@ type Options struct {
 	Live     LiveCalls
 	Settings SettingsStore
 	System   System
+
+	Sounds    RecordingStore
+	Customers CustomerDesk
+	Callbacks CallbackDesk
+	Agents    AgentDesk
+	Lines     LineDesk
 	// Recordings serves the signed links below /recordings/; nil: there are none.
 	Recordings http.Handler
 	Log        *slog.Logger
@@ -62,9 +68,16 @@ type Server struct {
 	live     LiveCalls
 	settings SettingsStore
 	system   System
-	links    http.Handler // to recordings; nil: none
-	log      *slog.Logger
-	now      func() time.Time
+
+	sounds    RecordingStore
+	customers CustomerDesk
+	callbacks CallbackDesk
+	agents    AgentDesk
+	lines     LineDesk
+
+	links http.Handler // to recordings; nil: none
+	log   *slog.Logger
+	now   func() time.Time
 
 	proxies []netip.Prefix
 	limits  *limiters
@@ -113,7 +126,8 @@ func newServer(o Options) *Server {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	s := &Server{accounts: o.Accounts, audit: o.Audit, calls: o.Calls, live: o.Live, settings: o.Settings, system: o.System, links: o.Recordings, log: o.Log,
+	s := &Server{accounts: o.Accounts, audit: o.Audit, calls: o.Calls, live: o.Live, settings: o.Settings, system: o.System,
+		sounds: o.Sounds, customers: o.Customers, callbacks: o.Callbacks, agents: o.Agents, lines: o.Lines, links: o.Recordings, log: o.Log,
 		now: o.Now, proxies: o.TrustedProxies, tls: o.TLS, limits: newLimiters(o.Now), once: newOnceEach(o.Now),
 		streams: newSlots(maxStreams, maxStreamsEach), exports: newSlots(maxExports, maxExportsEach), ping: pingEvery}
 	s.life, s.endLife = context.WithCancel(context.Background())

@@ -19,7 +19,6 @@ func (c *Control) officeRoutes(mux *http.ServeMux) {
 		return
 	}
 	mux.HandleFunc("GET /policy/explain", c.explain)
-	c.orderRoutes(mux)
 	mux.HandleFunc("GET /lines/{line}/meta", func(w http.ResponseWriter, r *http.Request) { c.lineAtMeta(w, r, false) })
 	mux.HandleFunc("POST /lines/{line}/apply", func(w http.ResponseWriter, r *http.Request) { c.lineAtMeta(w, r, true) })
 	mux.HandleFunc("POST /lines/{line}/adopt", func(w http.ResponseWriter, r *http.Request) {
@@ -42,6 +41,7 @@ func (c *Control) officeRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("DELETE /lines/{line}/templates/{name}", func(w http.ResponseWriter, r *http.Request) {
 		c.reply(w, struct{}{}, c.office.DeleteTemplate(r.Context(), r.PathValue("line"), r.PathValue("name")))
 	})
+	mux.HandleFunc("POST /customers", c.orderCustomer)
 	mux.HandleFunc("GET /callbacks", func(w http.ResponseWriter, r *http.Request) {
 		list, err := c.office.Callbacks(r.Context())
 		c.reply(w, list, err)
@@ -50,6 +50,16 @@ func (c *Control) officeRoutes(mux *http.ServeMux) {
 
 // maxCalendar bounds a calendar file.
 const maxCalendar = 1 << 20
+
+func (c *Control) orderCustomer(w http.ResponseWriter, r *http.Request) {
+	var o CustomerOrder
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxDocument)).Decode(&o); err != nil {
+		answer(w, http.StatusUnprocessableEntity, controlError{Code: "invalid", Message: "the order cannot be read: " + err.Error()})
+		return
+	}
+	d, err := c.office.OrderCustomer(r.Context(), o)
+	c.reply(w, d, err)
+}
 
 func (c *Control) createTemplate(w http.ResponseWriter, r *http.Request) {
 	o := TemplateOrder{Line: r.PathValue("line")}
@@ -155,6 +165,18 @@ func (c *ControlClient) CreateTemplate(ctx context.Context, o TemplateOrder) (t 
 		return t, err
 	}
 	return t, json.Unmarshal(body, &t)
+}
+
+// OrderCustomer blocks or unblocks a customer, or lifts limits.
+func (c *ControlClient) OrderCustomer(ctx context.Context, o CustomerOrder) (d policy.Decision, err error) {
+	body, err := json.Marshal(o)
+	if err != nil {
+		return d, err
+	}
+	if body, err = c.do(ctx, http.MethodPost, "/customers", body); err != nil {
+		return d, err
+	}
+	return d, json.Unmarshal(body, &d)
 }
 
 // DeleteTemplate deletes a template in every language.

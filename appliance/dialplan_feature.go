@@ -50,7 +50,7 @@ func (d *dialPlan) say(who caller, f ivr.Feature, s ivr.Speech) bridge.Route {
 }
 
 func (d *dialPlan) trouble(who caller, f ivr.Feature, what string, err error) (bridge.Route, bridge.Cause) {
-	d.log.Error(what, "err", err)
+	d.log.Error("a feature code could not be served; check the data disk and WhatsApp", "feature", string(f), "what", what, "err", err)
 	return d.say(who, f, ivr.SayServiceDown), bridge.Cause{}
 }
 

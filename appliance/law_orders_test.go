@@ -14,26 +14,26 @@ import (
 func TestASupervisorLiftsTheProfilesLimitsButNotMetas(t *testing.T) {
 	w := newRules(t)
 	office := appliance.NewControlClient(w.cfg.DataDir)
-	order := appliance.Order{Line: "main", Customer: erika, By: "user:anna", Reason: "she waits for it", Until: w.meta.Clock().Now().Add(time.Hour)}
+	order := appliance.CustomerOrder{Verb: "override", Line: "main", Customer: erika, By: "user:anna", Reason: "she waits for it", Until: w.meta.Clock().Now().Add(time.Hour)}
 	t.Run("calls", func(t *testing.T) {
 		cust := w.erika(granted)
 		for range 5 {
 			w.allowed(cust)
 		}
 		w.refused(cust, policy.RuleAttempts)
-		for _, bad := range []func(*appliance.Order){
-			func(o *appliance.Order) { o.Reason = " " }, func(o *appliance.Order) { o.By = "" }, func(o *appliance.Order) { o.Until = monday.Add(-time.Hour) },
-			func(o *appliance.Order) { o.Until = monday.AddDate(0, 0, 3) }, func(o *appliance.Order) { o.Action = policy.ActionMessage },
+		for _, bad := range []func(*appliance.CustomerOrder){
+			func(o *appliance.CustomerOrder) { o.Reason = " " }, func(o *appliance.CustomerOrder) { o.By = "" }, func(o *appliance.CustomerOrder) { o.Until = monday.Add(-time.Hour) },
+			func(o *appliance.CustomerOrder) { o.Until = monday.AddDate(0, 0, 3) }, func(o *appliance.CustomerOrder) { o.Action = policy.ActionMessage },
 		} {
 			o := order
 			if bad(&o); true {
-				if _, err := office.Override(t.Context(), o); err == nil {
+				if _, err := office.OrderCustomer(t.Context(), o); err == nil {
 					t.Errorf("taken: %+v", o)
 				}
 			}
 		}
 		w.refused(cust, policy.RuleAttempts)
-		d, err := office.Override(t.Context(), order)
+		d, err := office.OrderCustomer(t.Context(), order)
 		if err != nil || !d.Allowed || !d.Override {
 			t.Fatalf("%+v, %v", d, err)
 		}
@@ -59,7 +59,7 @@ func TestASupervisorLiftsTheProfilesLimitsButNotMetas(t *testing.T) {
 		lift := func(want bool) {
 			t.Helper()
 			o.Until = w.meta.Clock().Now().Add(time.Hour)
-			if d, err := office.Override(t.Context(), o); err != nil || d.Override != want {
+			if d, err := office.OrderCustomer(t.Context(), o); err != nil || d.Override != want {
 				t.Fatalf("lifted %t, want %t: %s, %v", d.Override, want, d.Rule, err)
 			}
 		}
@@ -83,8 +83,9 @@ func TestABlockedCustomerIsNeitherCalledNorAskedNorHeard(t *testing.T) {
 	w := newOffice(t, officeOptions{settings: strictly()})
 	office := appliance.NewControlClient(w.cfg.DataDir)
 	cust := w.erika(granted)
-	order := appliance.Order{Line: "main", Customer: erika, By: "user:anna", Reason: "asked us to"}
-	w.must(office.Block(t.Context(), order, true))
+	order := appliance.CustomerOrder{Verb: "block", Line: "main", Customer: erika, By: "user:anna", Reason: "asked us to"}
+	_, err := office.OrderCustomer(t.Context(), order)
+	w.must(err)
 	w.refused(cust, policy.RuleBlocked)
 	if w.ask(cust, "") {
 		t.Error("a request was sent")
@@ -96,15 +97,16 @@ func TestABlockedCustomerIsNeitherCalledNorAskedNorHeard(t *testing.T) {
 	if n := len(w.meta.Requests("messages")); n != 0 {
 		t.Errorf("%d messages", n)
 	}
-	if _, err := office.Override(t.Context(), appliance.Order{Line: "main", Customer: erika, By: "user:anna", Reason: "x", Until: w.meta.Clock().Now().Add(time.Hour)}); err != nil {
+	if _, err := office.OrderCustomer(t.Context(), appliance.CustomerOrder{Verb: "override", Line: "main", Customer: erika, By: "user:anna", Reason: "x", Until: w.meta.Clock().Now().Add(time.Hour)}); err != nil {
 		t.Error(err)
 	}
 	w.refused(cust, policy.RuleBlocked)
-	order.Line = "nowhere"
-	if err := office.Block(t.Context(), order, false); err == nil || !strings.Contains(err.Error(), "nowhere") {
+	order.Verb, order.Line = "unblock", "nowhere"
+	if _, err := office.OrderCustomer(t.Context(), order); err == nil || !strings.Contains(err.Error(), "nowhere") {
 		t.Errorf("a line that is not there: %v", err)
 	}
 	order.Line = "main"
-	w.must(office.Block(t.Context(), order, false))
+	_, err = office.OrderCustomer(t.Context(), order)
+	w.must(err)
 	w.allowed(cust)
 }

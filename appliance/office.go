@@ -23,10 +23,6 @@ type Office interface {
 	Explain(ctx context.Context, q ExplainQuery) (Explanation, error)
 	// ExplainCall repeats the decision about a call from the ledger alone.
 	ExplainCall(ctx context.Context, call string) (Explanation, error)
-	// Override lifts the profile's limits for a customer, never Meta's; the decision says how things stand then. Block puts a
-	// customer on the blocklist of all lines or takes them off it.
-	Override(ctx context.Context, o Order) (policy.Decision, error)
-	Block(ctx context.Context, o Order, blocked bool) error
 	// LineAtMeta is a line's settings at Meta beside ours; with apply ours are put in force there first.
 	LineAtMeta(ctx context.Context, line string, apply bool) (frontdesk.MetaState, error)
 	// AdoptFromMeta takes over what somebody set at Meta into our settings.
@@ -36,6 +32,8 @@ type Office interface {
 	Templates(ctx context.Context, line string) ([]graph.Template, error)
 	CreateTemplate(ctx context.Context, o TemplateOrder) (graph.Template, error)
 	DeleteTemplate(ctx context.Context, line, name string) error
+	// OrderCustomer blocks or unblocks a customer, or lifts the profile's limits for them for a while.
+	OrderCustomer(ctx context.Context, o CustomerOrder) (policy.Decision, error)
 	// Callbacks are the requests somebody still has to call for, the one due first first.
 	Callbacks(ctx context.Context) ([]CallbackRow, error)
 }

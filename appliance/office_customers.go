@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"deskbridge/frontdesk"
 	"deskbridge/graph"
 	"deskbridge/policy"
 	"deskbridge/store"
@@ -130,9 +131,40 @@ func (h *HoursSettings) add(days []policy.Holiday) {
 
 // CustomerOrder is what a supervisor decides about a customer.
 type CustomerOrder struct {
-	Line     string    `json:"line"`     // override: the line; block: empty is every line
-	Customer string    `json:"customer"` // number, alias or ID
-	By       string    `json:"by"`
-	Reason   string    `json:"reason"`
-	Until    time.Time `json:"until,omitzero"` // override
+	Verb     string        `json:"verb"` // block, unblock, override
+	Line     string        `json:"line"`
+	Customer string        `json:"customer"` // number, alias or ID
+	By       string        `json:"by"`
+	Reason   string        `json:"reason"`
+	Until    time.Time     `json:"until,omitzero"`  // override
+	Action   policy.Action `json:"action,omitzero"` // override: call or ask
+}
+
+// OrderCustomer implements Office. A block holds on every line. An override lifts the profile's limits, never Meta's; the
+// decision is how things stand then.
+func (a *App) OrderCustomer(ctx context.Context, o CustomerOrder) (policy.Decision, error) {
+	l, ok := a.plan.plant.Load().line(o.Line)
+	if !ok {
+		return policy.Decision{}, fmt.Errorf("there is no line %q", o.Line)
+	}
+	c, err := a.whoIs(ctx, o.Customer, l.Country)
+	if err == nil && c.ID == "" { // somebody unknown can be blocked before the first call
+		c, err = a.store.Resolve(ctx, store.Identity{Phone: c.Phone})
+	}
+	if err != nil {
+		return policy.Decision{}, err
+	}
+	control := frontdesk.Control{Line: o.Line, Customer: c, By: o.By, Reason: o.Reason, Until: o.Until}
+	switch o.Verb {
+	case "block":
+		return policy.Decision{}, a.desk.Block(ctx, control)
+	case "unblock":
+		return policy.Decision{}, a.desk.Unblock(ctx, control)
+	case "override":
+		if o.Action == "" {
+			o.Action = policy.ActionCall
+		}
+		return a.desk.Override(ctx, control, o.Action)
+	}
+	return policy.Decision{}, fmt.Errorf("%q is nothing that can be decided about a customer", o.Verb)
 }

@@ -25,7 +25,8 @@ func (a *App) buildPanel() error {
 	}
 	o := admin.Options{
 		Listen: c.Listen, Accounts: a.accounts, Audit: data, Calls: data, Live: panelLive{a.exchange}, Settings: panelSettings{a.keeper},
-		System: panelSystem{a}, Recordings: a.recordings.Links(), Log: a.log.With("part", "admin"),
+		System: panelSystem{a}, Sounds: panelSound{a.recordings, a.exchange}, Customers: panelDesk{a}, Callbacks: panelDesk{a}, Agents: panelDesk{a}, Lines: panelDesk{a},
+		Recordings: a.recordings.Links(), Log: a.log.With("part", "admin"),
 	}
 	if c.TLS.CertFile != "" {
 		pair, err := tls.LoadX509KeyPair(c.TLS.CertFile, c.TLS.KeyFile)

@@ -3,16 +3,20 @@
 package e2e
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/binary"
 	"fmt"
 	"math"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"deskbridge/bridge"
 	"deskbridge/media"
@@ -377,4 +381,93 @@ func downTo16(pcm []int16) []int16 {
 		out[i] = pcm[3*i]
 	}
 	return out
+}
+
+// TestRecordingDiskFull: a full recording disk ends the recording and not the call, the alarm is up within 15 s, a line that
+// must record takes no call, and all is well again when there is space (reliability promise 6).
+func TestRecordingDiskFull(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("mounting a small disk needs root")
+	}
+	disk := t.TempDir()
+	if err := unix.Mount("tmpfs", disk, "tmpfs", 0, "size=120m,mode=0700"); err != nil {
+		t.Skipf("a small disk cannot be mounted here: %v", err)
+	}
+	t.Cleanup(func() { _ = unix.Unmount(disk, unix.MNT_DETACH) })
+	d := newDaemon(t, "")
+	text, err := os.ReadFile(d.config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.config = d.write("deskbridge.yaml", string(text)+fmt.Sprintf("recordings: {dir: %s, min_free_mib: 64}\n", disk))
+	d.start()
+	d.applyRecording("mode: always, required: true")
+	phone := d.phone()
+	call, desk := d.talk(phone, "4915112345678")
+	d.speak(call, 2*time.Second)
+	hog := fillDisk(t, disk)
+	full := time.Now()
+	d.until("the alarm", func() bool { return d.gauge("deskbridge_recorder_disk_state") == "1" })
+	if took := time.Since(full); took > 15*time.Second {
+		t.Errorf("the alarm took %v", took)
+	}
+	d.speak(call, 2*time.Second) // the call goes on
+
+	cust, err := d.meta.Customer(simulator.CustomerConfig{Phone: "4915112345679", Permission: simulator.PermissionPermanent})
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused, err := cust.Call(t.Context(), displayNumber, simulator.CallOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-refused.Ended():
+	case <-phone.Calls():
+		t.Error("the phone rings for a call that must be recorded and cannot be")
+	case <-time.After(wait):
+		refused.Hangup() // a voice answered
+	}
+
+	if err := os.Remove(hog); err != nil {
+		t.Fatal(err)
+	}
+	d.until("the end of the alarm", func() bool { return d.gauge("deskbridge_recorder_disk_state") == "0" })
+	call.Hangup()
+	d.ended(call, desk)
+	customer, _ := d.exported(d.finished()) // what was recorded before is there
+	if got := toneSeconds(customer, 440); got < 1.5 {
+		t.Errorf("only %.1f s of the recording before", got)
+	}
+	call, desk = d.talk(phone, "4915112345670")
+	call.Hangup()
+	d.ended(call, desk)
+	d.until("the next recording", func() bool { return len(d.recordings()) == 2 })
+
+	s := d.stopped()
+	page, err := s.Calls(t.Context(), store.CallQuery{Limit: 10})
+	if err != nil || len(page.Calls) != 3 {
+		t.Fatalf("calls: %+v, %v", page.Calls, err)
+	}
+	if c := page.Calls[1]; c.Cause.Rule != "line.recording" || !c.AnsweredAt.IsZero() {
+		t.Errorf("the refused call: %+v", c)
+	}
+	if c := page.Calls[2]; c.Cause.Reason != bridge.ReasonHangup {
+		t.Errorf("the call during which the disk was full: %+v", c)
+	}
+}
+
+// gauge is a metric's value as the scrape shows it.
+func (d *daemon) gauge(name string) string {
+	res, err := http.Get("http://" + d.metrics + "/metrics")
+	if err != nil {
+		return ""
+	}
+	defer res.Body.Close()
+	for lines := bufio.NewScanner(res.Body); lines.Scan(); {
+		if value, ok := strings.CutPrefix(lines.Text(), name+" "); ok {
+			return value
+		}
+	}
+	return ""
 }

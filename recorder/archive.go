@@ -143,7 +143,7 @@ func explain(err error) error {
 	case "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch":
 		return fmt.Errorf("%w: check recording.archive.access_key, its secret key and what it may do", err)
 	case "XAmzContentSHA256Mismatch", "BadDigest":
-		return fmt.Errorf("%w: the file is not what the ledger says any more: deskbridge recording verify", err)
+		return fmt.Errorf("%w: the file is not what the ledger says any more: deskbridge recording verify: %w", errThisOne, err)
 	}
 	return err
 }

@@ -196,6 +196,9 @@ func TestAStorageThatIsDownHoldsUpAllUntilItIsBack(t *testing.T) {
 	if err := c.Round(t.Context()); err == nil || c.s3.asked() != "PUT" {
 		t.Errorf("first round: %v", err)
 	}
+	if n := testutil.ToFloat64(c.m.waiting); n != 3 {
+		t.Errorf("%v wait, want 3", n)
+	}
 	if err := c.Round(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -215,8 +218,13 @@ func TestOneBadFileDoesNotHoldUpTheOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.cat.change("d", running)
-	if err := c.Round(t.Context()); !errors.Is(err, errThisOne) {
-		t.Errorf("round: %v", err)
+	for range 3 { // the bad one is told of once
+		if err := c.Round(t.Context()); err != nil {
+			t.Errorf("round: %v", err)
+		}
+	}
+	if n := testutil.ToFloat64(c.m.unfit); n != 1 {
+		t.Errorf("%v unfit", n)
 	}
 	if len(c.cat.lost) != 1 || c.cat.lost[0] != "b" {
 		t.Errorf("lost: %v", c.cat.lost)
@@ -242,7 +250,11 @@ func TestADamagedFileIsNotCopied(t *testing.T) {
 	if err := os.WriteFile(path, b, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := c.Round(t.Context()); err == nil || !strings.Contains(err.Error(), "recording verify") {
+	a := c.s3.archive(t)
+	if _, err := a.Copy(t.Context(), c.cat.items[0], strings.NewReader(string(b))); err == nil || !strings.Contains(err.Error(), "recording verify") {
+		t.Errorf("copy: %v", err)
+	}
+	if err := c.Round(t.Context()); err != nil || testutil.ToFloat64(c.m.unfit) != 1 {
 		t.Errorf("round: %v", err)
 	}
 	if len(c.s3.objects) > 0 {

@@ -39,7 +39,8 @@ type Copier struct {
 
 	mu      sync.Mutex
 	archive *Archive
-	from    time.Time // all that began before are copied, or cannot be
+	from    time.Time       // all that began before are copied, or cannot be
+	unfit   map[string]bool // recordings that cannot be copied for their own sake, until a restart or another archive
 
 	wake   chan struct{}
 	cancel context.CancelFunc
@@ -66,7 +67,7 @@ func NewCopier(cfg CopierConfig) (*Copier, error) {
 // SetArchive says where the copies go; nil: nowhere.
 func (c *Copier) SetArchive(a *Archive) {
 	c.mu.Lock()
-	c.archive, c.from = a, time.Time{}
+	c.archive, c.from, c.unfit = a, time.Time{}, map[string]bool{}
 	c.mu.Unlock()
 	c.Look()
 }
@@ -144,8 +145,11 @@ func (c *Copier) fenced(ctx context.Context) (err error) {
 	return c.Round(ctx)
 }
 
-// Round copies what has no copy yet. The first failure of the storage ends it; a recording that cannot be copied for its own
-// sake does not hold up the others.
+// maxUnfit bounds what is remembered of recordings that cannot be copied.
+const maxUnfit = 10_000
+
+// Round copies what has no copy yet. The first failure of the storage ends it and is the error; a recording that cannot be
+// copied for its own sake is logged once, counted, and holds up nobody.
 func (c *Copier) Round(ctx context.Context) error {
 	c.mu.Lock()
 	archive, from := c.archive, c.from
@@ -162,40 +166,71 @@ func (c *Copier) Round(ctx context.Context) error {
 	if err := checkMarker(osVolume{v}, c.cfg.VolumeID); err != nil {
 		return fmt.Errorf("copy recordings: %w", err)
 	}
-	waiting, done := 0, time.Time{}
-	var bad []error
+	r := round{c: c, archive: archive, v: v}
 	for cursor := ""; ; {
 		page, next, err := c.cfg.Catalog.Items(ctx, from, cursor)
 		if err != nil {
 			return fmt.Errorf("copy recordings: %w", err)
 		}
 		for _, it := range page {
-			if it.CopiedTo == "" && it.Finished {
-				err := c.one(ctx, archive, v, it)
-				switch {
-				case err == nil:
-				case errors.Is(err, errThisOne):
-					bad = append(bad, err)
-				default:
-					c.m.waiting.Set(float64(waiting + 1))
-					c.advance(archive, done)
-					return err
-				}
-			}
-			if waiting == 0 && (it.CopiedTo != "" || it.Finished) && len(bad) == 0 {
-				done = it.Started
-			} else if !it.Finished {
-				waiting++
-			}
+			r.visit(ctx, it)
 		}
 		if next == "" {
 			break
 		}
 		cursor = next
 	}
-	c.m.waiting.Set(float64(waiting + len(bad)))
-	c.advance(archive, done)
-	return errors.Join(bad...)
+	c.m.waiting.Set(float64(r.waiting))
+	c.advance(archive, r.done)
+	return r.err
+}
+
+// round is one walk through the recordings.
+type round struct {
+	c       *Copier
+	archive *Archive
+	v       *os.Root
+	err     error     // of the storage: the rest is only counted
+	waiting int       // finished, and not copied
+	open    bool      // one was seen that is still being written
+	done    time.Time // nothing that began before waits
+}
+
+func (r *round) visit(ctx context.Context, it Item) {
+	switch {
+	case !it.Finished:
+		r.open = true
+	case it.CopiedTo != "" || r.c.isUnfit(it.ID):
+	case r.err != nil:
+		r.waiting++
+	default:
+		err := r.c.one(ctx, r.archive, r.v, it)
+		if errors.Is(err, errThisOne) {
+			r.c.setUnfit(r.archive, it, err)
+		} else if err != nil {
+			r.err = err
+			r.waiting++
+		}
+	}
+	if r.err == nil && !r.open {
+		r.done = it.Started
+	}
+}
+
+func (c *Copier) isUnfit(id string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.unfit[id]
+}
+
+func (c *Copier) setUnfit(a *Archive, it Item, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.m.unfit.Inc()
+	c.log.Error("a recording cannot be copied and stays here only; the others are copied", "call", it.Call, "file", it.Path, "err", err)
+	if c.archive == a && len(c.unfit) < maxUnfit {
+		c.unfit[it.ID] = true
+	}
 }
 
 // advance remembers that nothing before done waits, unless the archive was changed meanwhile.
@@ -239,8 +274,8 @@ func (c *Copier) one(ctx context.Context, a *Archive, v *os.Root, it Item) error
 }
 
 type copierMetrics struct {
-	copied, bytes, failures prometheus.Counter
-	waiting                 prometheus.Gauge
+	copied, bytes, failures, unfit prometheus.Counter
+	waiting                        prometheus.Gauge
 }
 
 func newCopierMetrics(r prometheus.Registerer) (*copierMetrics, error) {
@@ -250,14 +285,15 @@ func newCopierMetrics(r prometheus.Registerer) (*copierMetrics, error) {
 	m := &copierMetrics{
 		copied:   counter("copied_total", "Recordings copied and verified."),
 		bytes:    counter("copied_bytes_total", "Bytes of them."),
-		failures: counter("failures_total", "Rounds that the storage, or a recording, ended."),
-		waiting:  prometheus.NewGauge(prometheus.GaugeOpts{Name: "deskbridge_archive_waiting", Help: "Recordings found without a copy in the last round; after a failure the first of them only."}),
+		failures: counter("failures_total", "Rounds that the storage ended."),
+		unfit:    counter("unfit_total", "Recordings found that cannot be copied: damaged, or not as long as the ledger says."),
+		waiting:  prometheus.NewGauge(prometheus.GaugeOpts{Name: "deskbridge_archive_waiting", Help: "Finished recordings that have no copy yet."}),
 	}
 	return m, registerAll(r, "archive", m.all())
 }
 
 func (m *copierMetrics) all() []prometheus.Collector {
-	return []prometheus.Collector{m.copied, m.bytes, m.failures, m.waiting}
+	return []prometheus.Collector{m.copied, m.bytes, m.failures, m.unfit, m.waiting}
 }
 
 func (m *copierMetrics) unregister(r prometheus.Registerer) { unregisterAll(r, m.all()) }

@@ -5,8 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
-	"slices"
 	"strings"
 	"time"
 
@@ -21,18 +19,9 @@ func policyCommand(ctx context.Context, c *invocation) error {
 	call := c.flags.String("call", "", "tell why the call with this `ID` was allowed or refused, from the ledger alone")
 	live := c.flags.Bool("live", false, "ask WhatsApp, as a call would")
 	asJSON := c.flags.Bool("json", false, "print everything as JSON")
-	o := appliance.Order{}
-	c.flags.StringVar(&o.Reason, "reason", "", "override, block: `why`; it stays in the ledger")
-	c.flags.StringVar(&o.By, "by", operator(), "override, block, unblock: `who` decides it")
-	c.flags.StringVar((*string)(&o.Action), "action", "call", "override: lift the limits of `call` or ask")
-	lasts := c.flags.Duration("for", time.Hour, "override: how `long`, at most 24h")
 	verb := c.verb()
 	if err := c.parse(0); err != nil {
 		return err
-	}
-	if o.Line, o.Customer = *line, *customer; o.Line != "" && o.Customer != "" && slices.Contains([]string{"override", "block", "unblock"}, verb) {
-		o.Until = time.Now().Add(*lasts)
-		return orderCommand(ctx, c, *path, verb, o)
 	}
 	if verb != "explain" || *call == "" && (*line == "" || *customer == "") {
 		c.flags.Usage()
@@ -67,46 +56,6 @@ func policyCommand(ctx context.Context, c *invocation) error {
 		return enc.Encode(e)
 	}
 	printExplanation(c.out, e)
-	return nil
-}
-
-// operator names who runs the program.
-func operator() string {
-	for _, name := range []string{"SUDO_USER", "USER"} {
-		if v := os.Getenv(name); v != "" {
-			return "cli:" + v
-		}
-	}
-	return "cli"
-}
-
-// orderCommand carries out what a person decided about a customer.
-func orderCommand(ctx context.Context, c *invocation, config, verb string, o appliance.Order) error {
-	daemon, err := c.daemon(config)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := context.WithTimeout(ctx, requestLimit)
-	defer cancel()
-	if verb != "override" {
-		if err := daemon.Block(ctx, o, verb == "block"); err != nil {
-			return err
-		}
-		fmt.Fprintln(c.out, "done")
-		return nil
-	}
-	d, err := daemon.Override(ctx, o)
-	switch {
-	case err != nil:
-		return err
-	case d.Override:
-		fmt.Fprintf(c.out, "The limits are lifted until %s.\n", o.Until.Format(time.DateTime))
-	case d.Allowed:
-		fmt.Fprintln(c.out, "Nothing was lifted: it is allowed as it is.")
-	default:
-		fmt.Fprintf(c.out, "Nothing was lifted, it would be refused all the same: %s\n", d.Sentence)
-		return errProblems
-	}
 	return nil
 }
 
