@@ -136,7 +136,7 @@ deskbridge demo: everything runs on this machine, WhatsApp is simulated. Ctrl-C 
 4. Ask first. Forbid calls on the page, then dial your number: a voice says why you may not call. Press 1, and the page
    shows a permission request: allow it there. Your softphone rings; press 1 on it, and the page rings.
 
-4. Be the admin. The API of the panel, with its description at /api/v1/openapi.json:
+5. Be the admin. The API of the panel, with its description at /api/v1/openapi.json:
 
        %[9]s/
        login       %[10]s
