@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -126,10 +127,17 @@ func (s *Server) router() (http.Handler, error) {
 	}
 	r.HandleMethodNotAllowed = true
 	r.RedirectTrailingSlash = false // a redirect of a request that changes something would be followed as a GET
-	r.NoRoute(func(c *gin.Context) { refuse(c.Writer, problem(http.StatusNotFound, "There is no such page.")) })
+	root, err := fs.Sub(built, "ui/dist")
+	if err != nil {
+		return nil, fmt.Errorf("panel's files: %w", err)
+	}
+	panel, err := newAssets(root)
+	if err != nil {
+		return nil, err
+	}
+	r.NoRoute(panel.serve)
 	r.NoMethod(func(c *gin.Context) { refuse(c.Writer, problem(http.StatusMethodNotAllowed, "Not with this method.")) })
 	addProbes(r, s.system)
-	addPage(r)
 	s.addAPI(r)
 	return r, nil
 }
