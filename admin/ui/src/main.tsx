@@ -10,7 +10,7 @@ import { createRoot } from 'react-dom/client'
 import { nonce } from './app/nonce'
 import { newQueries } from './app/queries'
 import { newRouter } from './app/router'
-import { theme } from './app/theme'
+import { contrast, theme } from './app/theme'
 import { TextProvider } from './i18n/text'
 
 const queries = newQueries()
@@ -19,7 +19,12 @@ if (root) {
   createRoot(root).render(
     <StrictMode>
       <TextProvider>
-        <MantineProvider theme={theme} defaultColorScheme="auto" getStyleNonce={() => nonce}>
+        <MantineProvider
+          theme={theme}
+          cssVariablesResolver={contrast}
+          defaultColorScheme="auto"
+          getStyleNonce={() => nonce}
+        >
           <Notifications position="bottom-right" />
           <QueryClientProvider client={queries}>
             <RouterProvider router={newRouter(queries)} />

@@ -1,4 +1,4 @@
-import { createTheme, type MantineColorsTuple } from '@mantine/core'
+import { type CSSVariablesResolver, createTheme, type MantineColorsTuple } from '@mantine/core'
 
 const leaf: MantineColorsTuple = [
   '#e9fbf4',
@@ -24,3 +24,30 @@ export const theme = createTheme({
   cursorType: 'pointer',
   respectReducedMotion: true,
 })
+
+const tinted = ['leaf', 'red', 'orange', 'yellow', 'gray', 'blue']
+
+const danger = { '--mantine-color-red-filled': '#c92a2a', '--mantine-color-red-filled-hover': '#b02525' }
+
+/** The kit's greys and tints where they are too faint for text. */
+export const contrast: CSSVariablesResolver = (t) => {
+  const tints = (shade: number) =>
+    Object.fromEntries(tinted.map((c) => [`--mantine-color-${c}-light-color`, t.colors[c]?.[shade] ?? '']))
+  return {
+    variables: {},
+    light: {
+      ...tints(9),
+      '--mantine-color-dimmed': '#495057',
+      '--mantine-color-placeholder': '#656d75',
+      '--mantine-color-error': '#c92a2a',
+      ...danger,
+    },
+    dark: {
+      ...tints(2),
+      '--mantine-color-dimmed': '#b4b4b4',
+      '--mantine-color-placeholder': '#a0a0a0',
+      '--mantine-color-error': '#ff8787',
+      ...danger,
+    },
+  }
+}

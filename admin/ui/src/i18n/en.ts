@@ -87,6 +87,7 @@ export const en = {
   'field.password': 'At least 10 characters.',
   'field.login': '2 to 64 of a–z, 0–9 and . _ @ + -',
   'field.mismatch': 'The two differ.',
+  'field.reveal': 'Show or hide the password',
   'field.target': 'Write phone:EXTENSION or trunk:NAME/NUMBER.',
 
   'theme.label': 'Appearance',

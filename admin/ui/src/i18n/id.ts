@@ -88,6 +88,7 @@ export const id: Dictionary = {
   'field.password': 'Sekurang-kurangnya 10 karakter.',
   'field.login': '2 sampai 64 dari a–z, 0–9 dan . _ @ + -',
   'field.mismatch': 'Keduanya berbeda.',
+  'field.reveal': 'Tampilkan atau sembunyikan kata sandi',
   'field.target': 'Tulis phone:EKSTENSI atau trunk:NAMA/NOMOR.',
 
   'theme.label': 'Tampilan',

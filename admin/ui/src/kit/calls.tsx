@@ -24,7 +24,7 @@ export function agentName(t: Translate, c: Call): string {
   return safe(c.agent_name) || safe(c.agent) || t('calls.nobody')
 }
 
-const colors: Record<string, string> = { incoming: 'teal', outgoing: 'blue', missed: 'red', canceled: 'gray' }
+const colors: Record<string, string> = { incoming: 'leaf', outgoing: 'blue', missed: 'red', canceled: 'gray' }
 
 export function StatusBadge({ call }: { call: Call }) {
   const { t, coded } = useText()

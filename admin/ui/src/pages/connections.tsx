@@ -11,7 +11,7 @@ import { safe } from '../lib/safe'
 /** Green, grey or red, and always a word. */
 function State({ good, bad, word }: { good: boolean; bad?: boolean; word: string }) {
   return (
-    <Badge color={good ? 'teal' : bad ? 'red' : 'gray'} variant="light" tt="none">
+    <Badge color={good ? 'leaf' : bad ? 'red' : 'gray'} variant="light" tt="none">
       {word}
     </Badge>
   )

@@ -1,5 +1,4 @@
-import { Alert, Button, Group, PasswordInput, SimpleGrid, Stack, Text, TextInput } from '@mantine/core'
-import { notifications } from '@mantine/notifications'
+import { Alert, Button, Group, SimpleGrid, Stack, Text, TextInput } from '@mantine/core'
 import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { type FormEvent, useState } from 'react'
 import { api, data, type Schemas } from '../api/client'
@@ -7,7 +6,9 @@ import { meQuery, useMe } from '../app/session'
 import { useText } from '../i18n/text'
 import { Copy } from '../kit/copy'
 import { Dialog } from '../kit/dialog'
+import { useNotify } from '../kit/notify'
 import { Section } from '../kit/page'
+import { Password } from '../kit/password'
 import { Failure } from '../kit/problem'
 
 /** The second factor: on or off, and the ways there. */
@@ -31,6 +32,7 @@ export function Factor() {
 /** Password, then the QR code with a first code, then the recovery codes; switching off ends after the password. */
 function Steps({ off, close }: { off: boolean; close: () => void }) {
   const { t } = useText()
+  const notify = useNotify()
   const queries = useQueryClient()
   const [password, setPassword] = useState('')
   const [code, setCode] = useState('')
@@ -43,7 +45,7 @@ function Steps({ off, close }: { off: boolean; close: () => void }) {
     },
     onSuccess: (enrolment) => {
       if (enrolment) return
-      notifications.show({ message: t('profile.factorIsOff') })
+      notify(t('profile.factorIsOff'))
       void refresh()
       close()
     },
@@ -90,12 +92,11 @@ function Steps({ off, close }: { off: boolean; close: () => void }) {
     <Dialog title={t('profile.factor')} close={close}>
       <form onSubmit={submit(() => begin.mutate())}>
         <Stack>
-          <PasswordInput
+          <Password
             label={t('profile.factorPassword')}
             value={password}
             onChange={(e) => setPassword(e.currentTarget.value)}
             autoComplete="current-password"
-            maxLength={256}
             required
             data-autofocus
           />
@@ -114,7 +115,7 @@ function Recovery({ codes, close }: { codes: string[]; close: () => void }) {
   return (
     <Dialog title={t('profile.recovery')} close={close}>
       <Stack>
-        <Alert color="teal" title={t('profile.factorIsOn')}>
+        <Alert color="leaf" title={t('profile.factorIsOn')}>
           {t('profile.recoveryText')}
         </Alert>
         <SimpleGrid cols={2} spacing="xs" component="ul" className="cards">

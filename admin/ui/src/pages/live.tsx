@@ -1,5 +1,4 @@
 import { Badge, Button, Text } from '@mantine/core'
-import { notifications } from '@mantine/notifications'
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { useEffect, useReducer, useState } from 'react'
 import { api, data } from '../api/client'
@@ -8,6 +7,7 @@ import { useText } from '../i18n/text'
 import { agentName, type Call, customerName, StatusBadge } from '../kit/calls'
 import { Confirm } from '../kit/confirm'
 import { LinkAnchor } from '../kit/links'
+import { useNotify } from '../kit/notify'
 import { Page } from '../kit/page'
 import { Empty, Loading } from '../kit/states'
 import { type Column, DataTable } from '../kit/table'
@@ -51,13 +51,14 @@ function useLive() {
 
 export function LivePage() {
   const { t } = useText()
+  const notify = useNotify()
   const live = useLive()
   const [ending, setEnding] = useState<Call>()
   return (
     <Page
       title={t('live.title')}
       actions={
-        <Badge role="status" color={live.connected ? 'teal' : 'orange'} variant="light" tt="none" size="lg">
+        <Badge role="status" color={live.connected ? 'leaf' : 'orange'} variant="light" tt="none" size="lg">
           {t(live.connected ? 'live.connected' : 'live.lost')}
         </Badge>
       }
@@ -80,7 +81,7 @@ export function LivePage() {
           text={t('live.hangupText', { agent: agentName(t, ending), name: customerName(t, ending.customer) })}
           action={t('live.hangup')}
           run={() => data(api.POST('/api/v1/live/calls/{id}/hangup', { params: { path: { id: ending.id } } }))}
-          done={() => notifications.show({ message: t('live.hungUp') })}
+          done={() => notify(t('live.hungUp'))}
           close={() => setEnding(undefined)}
         />
       )}

@@ -1,9 +1,9 @@
 import { Button, Group, Stack, TagsInput, Text, Textarea, TextInput } from '@mantine/core'
-import { notifications } from '@mantine/notifications'
 import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { type FormEvent, useState } from 'react'
 import { api, data, type Schemas } from '../api/client'
 import { useText } from '../i18n/text'
+import { useNotify } from '../kit/notify'
 import { Section } from '../kit/page'
 import { Failure } from '../kit/problem'
 import { safe } from '../lib/safe'
@@ -11,6 +11,7 @@ import { safe } from '../lib/safe'
 /** What people write about a call. */
 export function NoteForm({ id, note }: { id: string; note?: Schemas['Note'] }) {
   const { t, f } = useText()
+  const notify = useNotify()
   const queries = useQueryClient()
   const [text, setText] = useState(note?.text ?? '')
   const [tags, setTags] = useState(note?.tags ?? [])
@@ -19,7 +20,7 @@ export function NoteForm({ id, note }: { id: string; note?: Schemas['Note'] }) {
     mutationFn: () =>
       data(api.PUT('/api/v1/calls/{id}/note', { params: { path: { id } }, body: { text, tags, disposition } })),
     onSuccess: () => {
-      notifications.show({ message: t('app.saved') })
+      notify(t('app.saved'))
       return queries.invalidateQueries({ queryKey: ['call', id] })
     },
   })

@@ -1,11 +1,12 @@
-import { Badge, Button, Group, Paper, PasswordInput, SimpleGrid, Stack, Text } from '@mantine/core'
-import { notifications } from '@mantine/notifications'
+import { Badge, Button, Group, Paper, SimpleGrid, Stack, Text } from '@mantine/core'
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { type FormEvent, useState } from 'react'
 import { api, data, type Schemas } from '../api/client'
 import { meQuery, useMe } from '../app/session'
 import { useText } from '../i18n/text'
+import { useNotify } from '../kit/notify'
 import { Page, Section } from '../kit/page'
+import { Password } from '../kit/password'
 import { LanguageSelect, ThemeSelect } from '../kit/preferences'
 import { Failure } from '../kit/problem'
 import { Loaded } from '../kit/states'
@@ -20,7 +21,7 @@ export function ProfilePage() {
       <SimpleGrid cols={{ base: 1, md: 2 }} spacing="xl" verticalSpacing="xl">
         <Who />
         <Preferences />
-        <Password />
+        <PasswordSection />
         <Factor />
       </SimpleGrid>
       <Sessions />
@@ -70,8 +71,9 @@ function Preferences() {
   )
 }
 
-function Password() {
+function PasswordSection() {
   const { t } = useText()
+  const notify = useNotify()
   const { user } = useMe()
   const queries = useQueryClient()
   const [old, setOld] = useState('')
@@ -82,7 +84,7 @@ function Password() {
   const change = useMutation({
     mutationFn: () => data(api.PUT('/api/v1/me/password', { body: { old, new: next } })),
     onSuccess: () => {
-      notifications.show({ message: t('profile.changed') })
+      notify(t('profile.changed'))
       setOld('')
       setNext('')
       setAgain('')
@@ -100,31 +102,28 @@ function Password() {
       <form onSubmit={submit} noValidate>
         <Stack maw={320}>
           <input type="text" autoComplete="username" value={user.login} readOnly hidden />
-          <PasswordInput
+          <Password
             label={t('profile.old')}
             value={old}
             onChange={(e) => setOld(e.currentTarget.value)}
             autoComplete="current-password"
-            maxLength={256}
             required
             error={tried && old === '' && t('field.required')}
           />
-          <PasswordInput
+          <Password
             label={t('profile.new')}
             description={t('field.password')}
             value={next}
             onChange={(e) => setNext(e.currentTarget.value)}
             autoComplete="new-password"
-            maxLength={256}
             required
             error={tried && weak && t(weak)}
           />
-          <PasswordInput
+          <Password
             label={t('profile.again')}
             value={again}
             onChange={(e) => setAgain(e.currentTarget.value)}
             autoComplete="new-password"
-            maxLength={256}
             required
             error={tried && next !== again && t('field.mismatch')}
           />
@@ -142,6 +141,7 @@ function Password() {
 
 function Sessions() {
   const { t, f } = useText()
+  const notify = useNotify()
   const queries = useQueryClient()
   const sessions = useQuery({
     queryKey: ['sessions'],
@@ -153,7 +153,7 @@ function Sessions() {
       id === 'others'
         ? data(api.DELETE('/api/v1/sessions'))
         : data(api.DELETE('/api/v1/sessions/{id}', { params: { path: { id } } })),
-    onSuccess: () => notifications.show({ message: t('profile.ended') }),
+    onSuccess: () => notify(t('profile.ended')),
     onSettled: () => queries.invalidateQueries({ queryKey: ['sessions'] }),
   })
   const others = sessions.data?.some((s) => !s.current)

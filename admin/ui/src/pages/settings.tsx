@@ -1,5 +1,4 @@
 import { Alert, Anchor, Button, Group, List, Modal, SegmentedControl, Stack, Text, Textarea } from '@mantine/core'
-import { notifications } from '@mantine/notifications'
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { useBlocker } from '@tanstack/react-router'
 import { useRef, useState } from 'react'
@@ -7,6 +6,7 @@ import { api, data, type Schemas, withResponse } from '../api/client'
 import { isProblem } from '../api/problem'
 import { useText } from '../i18n/text'
 import { Confirm } from '../kit/confirm'
+import { useNotify } from '../kit/notify'
 import { Page, Section } from '../kit/page'
 import { Failure } from '../kit/problem'
 import { Empty, Loaded } from '../kit/states'
@@ -37,6 +37,7 @@ export function SettingsPage() {
 
 function Editor({ loaded }: { loaded: Loaded_ }) {
   const { t } = useText()
+  const notify = useNotify()
   const queries = useQueryClient()
   const area = useRef<HTMLTextAreaElement>(null)
   const [format, setFormat] = useState<Format>('yaml')
@@ -140,7 +141,7 @@ function Editor({ loaded }: { loaded: Loaded_ }) {
           run={apply}
           done={() => {
             setText(write(loaded.document, format))
-            notifications.show({ message: t('settings.applied') })
+            notify(t('settings.applied'))
             void reload()
           }}
           close={() => setConfirming(false)}

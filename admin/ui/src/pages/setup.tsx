@@ -1,4 +1,4 @@
-import { Button, Code, PasswordInput, Stack, Text, TextInput } from '@mantine/core'
+import { Button, Code, Stack, Text, TextInput } from '@mantine/core'
 import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { useRouter } from '@tanstack/react-router'
 import { type FormEvent, useState } from 'react'
@@ -6,6 +6,7 @@ import { api, data } from '../api/client'
 import { isProblem, Problem } from '../api/problem'
 import { meQuery, setupQuery } from '../app/session'
 import { useText } from '../i18n/text'
+import { Password } from '../kit/password'
 import { Failure } from '../kit/problem'
 import { checkLogin, checkPassword } from '../lib/check'
 import { Front } from './front'
@@ -81,21 +82,14 @@ export function SetupPage() {
             required
             {...field('login')}
           />
-          <PasswordInput
+          <Password
             label={t('setup.password')}
             description={t('field.password')}
             autoComplete="new-password"
-            maxLength={256}
             required
             {...field('password')}
           />
-          <PasswordInput
-            label={t('setup.again')}
-            autoComplete="new-password"
-            maxLength={256}
-            required
-            {...field('again')}
-          />
+          <Password label={t('setup.again')} autoComplete="new-password" required {...field('again')} />
           <Button type="submit" loading={make.isPending}>
             {t('setup.submit')}
           </Button>

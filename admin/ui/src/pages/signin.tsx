@@ -1,4 +1,4 @@
-import { Alert, Button, PasswordInput, Stack, Text, TextInput } from '@mantine/core'
+import { Alert, Button, Stack, Text, TextInput } from '@mantine/core'
 import { useMutation, useQueryClient } from '@tanstack/react-query'
 import { useRouter, useSearch } from '@tanstack/react-router'
 import { type FormEvent, useState } from 'react'
@@ -6,6 +6,7 @@ import { api, data } from '../api/client'
 import { isProblem } from '../api/problem'
 import { backTo, meQuery } from '../app/session'
 import { useText } from '../i18n/text'
+import { Password } from '../kit/password'
 import { Failure } from '../kit/problem'
 import { Front } from './front'
 
@@ -77,12 +78,11 @@ export function SignInPage() {
                 required
                 autoFocus
               />
-              <PasswordInput
+              <Password
                 label={t('signIn.password')}
                 value={password}
                 onChange={(e) => setPassword(e.currentTarget.value)}
                 autoComplete="current-password"
-                maxLength={256}
                 required
               />
             </>

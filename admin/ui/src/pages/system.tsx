@@ -22,14 +22,14 @@ export function SystemPage() {
   )
 }
 
-const diskColors: Record<string, string> = { fine: 'teal', low: 'yellow' }
+const diskColors: Record<string, string> = { fine: 'leaf', low: 'yellow' }
 
 function Health({ s }: { s: Schemas['SystemStatus'] }) {
   const { t, f, coded } = useText()
   const disk = diskColors[s.disk] ?? 'red'
   return (
     <>
-      <Alert color={s.draining ? 'orange' : s.ready ? 'teal' : 'red'} role="status">
+      <Alert color={s.draining ? 'orange' : s.ready ? 'leaf' : 'red'} role="status">
         <Text fw={600}>{t(s.draining ? 'system.draining' : s.ready ? 'system.ready' : 'system.notReady')}</Text>
         {s.reason && <Text size="sm">{safe(s.reason)}</Text>}
       </Alert>
@@ -67,7 +67,7 @@ function Tile({ name, value, color, children }: { name: string; value: string; c
       <Text size="sm" c="dimmed">
         {name}
       </Text>
-      <Text fw={600} size="lg" c={color && color !== 'teal' ? `var(--mantine-color-${color}-text)` : undefined}>
+      <Text fw={600} size="lg" c={color && color !== 'leaf' ? `var(--mantine-color-${color}-text)` : undefined}>
         {value}
       </Text>
       {children}

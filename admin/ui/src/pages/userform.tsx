@@ -1,11 +1,12 @@
-import { Button, Checkbox, Group, NativeSelect, PasswordInput, Stack, TagsInput, Text, TextInput } from '@mantine/core'
-import { notifications } from '@mantine/notifications'
+import { Button, Checkbox, Group, NativeSelect, Stack, TagsInput, Text, TextInput } from '@mantine/core'
 import { useMutation, useQuery } from '@tanstack/react-query'
 import { type FormEvent, useState } from 'react'
 import { api, data } from '../api/client'
 import { type Role, roles, type User, useMe } from '../app/session'
 import { useText } from '../i18n/text'
 import { Dialog } from '../kit/dialog'
+import { useNotify } from '../kit/notify'
+import { Password } from '../kit/password'
 import { Failure } from '../kit/problem'
 import { checkLogin, checkPassword, checkTargets } from '../lib/check'
 import { safe } from '../lib/safe'
@@ -23,6 +24,7 @@ export function UserForm({
   close: () => void
 }) {
   const { t } = useText()
+  const notify = useNotify()
   const me = useMe().user
   const phones = useQuery({
     queryKey: ['connections'],
@@ -54,7 +56,7 @@ export function UserForm({
       )
     },
     onSuccess: () => {
-      notifications.show({ message: t('app.saved') })
+      notify(t('app.saved'))
       done()
       close()
     },
@@ -93,13 +95,12 @@ export function UserForm({
             error={tell('login')}
           />
           {!user && (
-            <PasswordInput
+            <Password
               label={t('users.password')}
               description={t('field.password')}
               value={password}
               onChange={(e) => setPassword(e.currentTarget.value)}
               autoComplete="new-password"
-              maxLength={256}
               required
               error={tell('password')}
             />
@@ -153,6 +154,7 @@ export function UserForm({
 
 export function PasswordForm({ user, close }: { user: User; close: () => void }) {
   const { t } = useText()
+  const notify = useNotify()
   const [password, setPassword] = useState('')
   const [tried, setTried] = useState(false)
   const wrong = checkPassword(password)
@@ -161,7 +163,7 @@ export function PasswordForm({ user, close }: { user: User; close: () => void })
     mutationFn: () =>
       data(api.PUT('/api/v1/users/{id}/password', { params: { path: { id: user.id } }, body: { password } })),
     onSuccess: () => {
-      notifications.show({ message: t('users.passwordSet', { name }) })
+      notify(t('users.passwordSet', { name }))
       close()
     },
   })
@@ -175,13 +177,12 @@ export function PasswordForm({ user, close }: { user: User; close: () => void })
       <form onSubmit={submit} noValidate>
         <Stack>
           <Text>{t('users.setPasswordText', { name })}</Text>
-          <PasswordInput
+          <Password
             label={t('users.newPassword')}
             description={t('field.password')}
             value={password}
             onChange={(e) => setPassword(e.currentTarget.value)}
             autoComplete="new-password"
-            maxLength={256}
             required
             data-autofocus
             error={tried && wrong && t(wrong)}

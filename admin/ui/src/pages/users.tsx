@@ -1,11 +1,11 @@
 import { Badge, Button, Group, Menu, Text } from '@mantine/core'
-import { notifications } from '@mantine/notifications'
 import { useQuery, useQueryClient } from '@tanstack/react-query'
 import { useState } from 'react'
 import { api, data } from '../api/client'
 import { type User, useMe } from '../app/session'
 import { useText } from '../i18n/text'
 import { Confirm } from '../kit/confirm'
+import { useNotify } from '../kit/notify'
 import { Page } from '../kit/page'
 import { Loaded } from '../kit/states'
 import { type Column, DataTable } from '../kit/table'
@@ -17,6 +17,7 @@ type Doing = { what: 'edit' | 'password' | 'factor' | 'delete'; user: User } | {
 
 export function UsersPage() {
   const { t } = useText()
+  const notify = useNotify()
   const users = useQuery(usersQuery)
   const queries = useQueryClient()
   const [doing, setDoing] = useState<Doing>()
@@ -40,7 +41,7 @@ export function UsersPage() {
           action={t('users.resetFactor')}
           run={() => data(api.DELETE('/api/v1/users/{id}/totp', { params: { path: { id: doing.user.id } } }))}
           done={() => {
-            notifications.show({ message: t('app.saved') })
+            notify(t('app.saved'))
             refresh()
           }}
           close={close}
@@ -91,7 +92,7 @@ function UserTable({ list, act }: { list: User[]; act: (d: Doing) => void }) {
       key: 'status',
       title: t('users.status'),
       cell: (u) => (
-        <Badge color={u.disabled ? 'gray' : 'teal'} variant="light" tt="none">
+        <Badge color={u.disabled ? 'gray' : 'leaf'} variant="light" tt="none">
           {t(u.disabled ? 'users.disabled' : 'users.active')}
         </Badge>
       ),
