@@ -251,6 +251,19 @@ async function agent(own, others) {
     await page.waitForURL('**/calls')
   }
   await shoot.shot(page, folder, 'calls-agent')
+  // A session that has ended: what the agent wanted is shown after signing in again.
+  await page.context().clearCookies()
+  await page.getByRole('link', { name: 'API tokens' }).click()
+  await page.getByText('Your session has ended.').waitFor()
+  await signIn(page, 'budi')
+  await heading(page, 'API tokens').waitFor()
+  await page.setViewportSize({ width: 390, height: 844 })
+  await button(page, 'Open menu').click()
+  await page.getByRole('navigation', { name: 'Main menu' }).getByRole('link', { name: 'Live' }).waitFor()
+  await shoot.shot(page, folder, 'menu-phone')
+  await accessible(page, 'menu-phone')
+  await page.getByRole('navigation', { name: 'Main menu' }).getByRole('link', { name: 'Live' }).click()
+  await heading(page, 'Live').waitFor()
   await page.context().close()
 }
 
@@ -276,7 +289,7 @@ async function lockout() {
   for (let i = 0; i < 8; i++) {
     await signIn(page, 'ayu', `wrong password ${i}`)
     await page.getByRole('alert').waitFor()
-    if (await page.getByText(/Try again in \d+ seconds/).count()) {
+    if (await page.getByText(/Try again in \d+ s/).count()) {
       await shoot.shot(page, folder, 'sign-in-locked')
       return
     }

@@ -1,4 +1,5 @@
 import { queryOptions, useSuspenseQuery } from '@tanstack/react-query'
+import { useRef } from 'react'
 import { api, data, type Schemas } from '../api/client'
 import { isProblem } from '../api/problem'
 
@@ -33,11 +34,13 @@ export const setupQuery = queryOptions({
   staleTime: 0,
 })
 
-/** The user on pages that only somebody signed in sees. */
+/** The user on pages that only somebody signed in sees. When the session ends it is still the last one, until the page has gone. */
 export function useMe(): Me {
   const { data } = useSuspenseQuery(meQuery)
-  if (!data) throw new Error('nobody is signed in')
-  return data
+  const last = useRef(data)
+  if (data) last.current = data
+  if (!last.current) throw new Error('nobody is signed in')
+  return last.current
 }
 
 /** Where to go after signing in: an address of this panel and of no other place. */

@@ -44,7 +44,7 @@ export const en = {
   'problem.not_signed_in': 'You are not signed in, or your session has ended.',
   'problem.denied': 'Wrong login, password or code.',
   'problem.code_needed': 'The code of the second factor is needed.',
-  'problem.locked': 'Too many failed attempts. Try again in {wait} seconds.',
+  'problem.locked': 'Too many failed attempts. Try again in {wait} s.',
   'problem.forbidden': 'Your role does not allow this.',
   'problem.cross_origin':
     'The appliance refused the request because it did not come from this panel. Load the page again.',
@@ -137,6 +137,7 @@ export const en = {
   'calls.unknown': 'Unknown customer',
   'calls.erased': 'Erased customer',
   'calls.nobody': 'Nobody',
+  'calls.phone': 'Phone {number}',
   'calls.empty': 'No calls yet',
   'calls.emptyText': 'Calls appear here when they have ended. What is running is on the live page.',
   'calls.emptyFilter': 'No call matches',
@@ -305,6 +306,7 @@ export const en = {
   'connections.noLines': 'No line yet',
   'connections.noTrunks': 'No trunk',
   'connections.noPhones': 'No phone',
+  'connections.add': 'Add it in the settings',
   'connections.addText': 'An administrator adds it under Settings.',
 
   'settings.title': 'Settings',

@@ -138,6 +138,7 @@ export const id: Dictionary = {
   'calls.unknown': 'Pelanggan tidak dikenal',
   'calls.erased': 'Pelanggan dihapus',
   'calls.nobody': 'Tidak ada',
+  'calls.phone': 'Telepon {number}',
   'calls.empty': 'Belum ada panggilan',
   'calls.emptyText': 'Panggilan muncul di sini setelah berakhir. Yang sedang berlangsung ada di halaman Langsung.',
   'calls.emptyFilter': 'Tidak ada panggilan yang cocok',
@@ -306,6 +307,7 @@ export const id: Dictionary = {
   'connections.noLines': 'Belum ada saluran',
   'connections.noTrunks': 'Tidak ada trunk',
   'connections.noPhones': 'Tidak ada telepon',
+  'connections.add': 'Tambahkan di pengaturan',
   'connections.addText': 'Administrator menambahkannya di halaman Pengaturan.',
 
   'settings.title': 'Pengaturan',

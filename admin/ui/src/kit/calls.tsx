@@ -21,7 +21,13 @@ export function customerName(t: Translate, c: Call['customer']): string {
 
 /** The person at the telephone, or the telephone. */
 export function agentName(t: Translate, c: Call): string {
-  return safe(c.agent_name) || safe(c.agent) || t('calls.nobody')
+  return safe(c.agent_name) || target(t, c.agent) || t('calls.nobody')
+}
+
+/** A target in words: phone:1001 is Phone 1001, trunk:pbx/204 is pbx/204. */
+export function target(t: Translate, s: string | undefined): string {
+  const [kind, number = ''] = safe(s).split(/:(.*)/)
+  return kind === 'phone' ? t('calls.phone', { number }) : number || (kind ?? '')
 }
 
 const colors: Record<string, string> = { incoming: 'leaf', outgoing: 'blue', missed: 'red', canceled: 'gray' }

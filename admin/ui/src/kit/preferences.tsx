@@ -5,7 +5,7 @@ import { useText } from '../i18n/text'
 type Props = Omit<NativeSelectProps, 'value' | 'onChange' | 'data' | 'label'>
 
 // Languages are named in themselves.
-const languages = [
+export const languages = [
   { value: 'en', label: 'English' },
   { value: 'id', label: 'Bahasa Indonesia' },
 ]

@@ -14,6 +14,11 @@ describe('the settings as text', () => {
     expect(read(write(settings, 'yaml'), 'yaml')).toEqual(settings)
     expect(read(write(settings, 'json'), 'json')).toEqual(settings)
   })
+  it('begin with what a thing is called', () => {
+    expect(write({ lines: [{ country: 'DE', enabled: true, id: 'main' }] }, 'yaml')).toBe(
+      'lines:\n  - id: main\n    enabled: true\n    country: DE\n',
+    )
+  })
   it('keep numbers that are texts', () => {
     expect(write(settings, 'yaml')).toContain('phone_number_id: "700800900100200"')
   })

@@ -2,8 +2,20 @@ import { isCollection, isScalar, LineCounter, parseDocument, stringify } from 'y
 
 export type Format = 'yaml' | 'json'
 
+// What a thing is called stands first, then whether it is in use; the rest in the order the API gives it, by the alphabet.
+const first = ['id', 'name', 'extension', 'number', 'enabled']
+
+function ordered(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(ordered)
+  if (typeof value !== 'object' || value === null) return value
+  const rank = (k: string) => (first.includes(k) ? first.indexOf(k) : first.length)
+  const entries = Object.entries(value).sort(([a], [b]) => rank(a) - rank(b))
+  return Object.fromEntries(entries.map(([k, v]) => [k, ordered(v)]))
+}
+
 /** The settings as text. */
-export function write(value: unknown, format: Format): string {
+export function write(settings: unknown, format: Format): string {
+  const value = ordered(settings)
   return format === 'json' ? `${JSON.stringify(value, null, 2)}\n` : stringify(value, { lineWidth: 0 })
 }
 

@@ -6,7 +6,7 @@ import type { ReactNode } from 'react'
 import { api, data, type Schemas } from '../api/client'
 import { isProblem } from '../api/problem'
 import { useText } from '../i18n/text'
-import { agentName, type Call, customerName, StatusBadge } from '../kit/calls'
+import { agentName, type Call, customerName, StatusBadge, target } from '../kit/calls'
 import { Copy } from '../kit/copy'
 import { LinkButton } from '../kit/links'
 import { Page, Section } from '../kit/page'
@@ -173,7 +173,7 @@ function Events({ d }: { d: Detail }) {
                   {f.clock(e.at)}
                 </time>
               </Text>
-              {e.agent && <Text size="sm">{safe(e.agent)}</Text>}
+              {e.agent && <Text size="sm">{target(t, e.agent)}</Text>}
             </Group>
           </Timeline.Item>
         ))}

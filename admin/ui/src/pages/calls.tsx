@@ -209,7 +209,7 @@ function CallTable({ calls }: { calls: Call[] }) {
       title: t('calls.customer'),
       cell: (c) => (
         <div>
-          <LinkAnchor to="/calls/$id" params={{ id: c.id }} className="name" fw={500}>
+          <LinkAnchor to="/calls/$id" params={{ id: c.id }} className="name" fw={500} size="sm">
             {customerName(t, c.customer)}
           </LinkAnchor>
           {safe(c.customer.name) !== '' && c.customer.phone && (

@@ -1,7 +1,9 @@
 import { Badge, Stack, Text } from '@mantine/core'
 import { useQuery } from '@tanstack/react-query'
 import { api, data, type Schemas } from '../api/client'
+import { covers, useMe } from '../app/session'
 import { useText } from '../i18n/text'
+import { LinkButton } from '../kit/links'
 import { Page, Section } from '../kit/page'
 import { Empty, Loaded } from '../kit/states'
 import { DataTable } from '../kit/table'
@@ -39,20 +41,42 @@ export function ConnectionsPage() {
   )
 }
 
+/** Nothing there yet: the way to add it, or who can. */
+function None({ title }: { title: string }) {
+  const { t } = useText()
+  const admin = covers(useMe().user.role, 'admin')
+  if (!admin) return <Empty title={title} text={t('connections.addText')} />
+  return (
+    <Empty title={title}>
+      <LinkButton to="/settings" variant="default">
+        {t('connections.add')}
+      </LinkButton>
+    </Empty>
+  )
+}
+
 function Lines({ list }: { list: Schemas['LineState'][] }) {
   const { t } = useText()
   const onOff = (on: boolean) => <State good={on} word={t(on ? 'connections.on' : 'connections.off')} />
   return (
     <Section title={t('connections.lines')}>
       {list.length === 0 ? (
-        <Empty title={t('connections.noLines')} text={t('connections.addText')} />
+        <None title={t('connections.noLines')} />
       ) : (
         <DataTable
           label={t('connections.lines')}
           rows={list}
           id={(l) => l.id}
           columns={[
-            { key: 'name', title: t('connections.name'), cell: (l) => <Text fw={500}>{safe(l.name) || l.id}</Text> },
+            {
+              key: 'name',
+              title: t('connections.name'),
+              cell: (l) => (
+                <Text fw={500} size="sm">
+                  {safe(l.name) || l.id}
+                </Text>
+              ),
+            },
             { key: 'number', title: t('connections.number'), cell: (l) => phone(l.number) },
             { key: 'state', title: t('connections.state'), cell: (l) => onOff(l.enabled) },
             { key: 'in', title: t('connections.inbound'), cell: (l) => onOff(l.enabled && l.inbound) },
@@ -69,14 +93,22 @@ function Trunks({ list }: { list: Schemas['TrunkState'][] }) {
   return (
     <Section title={t('connections.trunks')}>
       {list.length === 0 ? (
-        <Empty title={t('connections.noTrunks')} text={t('connections.addText')} />
+        <None title={t('connections.noTrunks')} />
       ) : (
         <DataTable
           label={t('connections.trunks')}
           rows={list}
           id={(x) => x.name}
           columns={[
-            { key: 'name', title: t('connections.name'), cell: (x) => <Text fw={500}>{safe(x.name)}</Text> },
+            {
+              key: 'name',
+              title: t('connections.name'),
+              cell: (x) => (
+                <Text fw={500} size="sm">
+                  {safe(x.name)}
+                </Text>
+              ),
+            },
             {
               key: 'state',
               title: t('connections.state'),
@@ -114,14 +146,22 @@ function Phones({ list }: { list: Schemas['PhoneState'][] }) {
   return (
     <Section title={t('connections.phones')}>
       {list.length === 0 ? (
-        <Empty title={t('connections.noPhones')} text={t('connections.addText')} />
+        <None title={t('connections.noPhones')} />
       ) : (
         <DataTable
           label={t('connections.phones')}
           rows={list}
           id={(p) => p.extension}
           columns={[
-            { key: 'extension', title: t('connections.extension'), cell: (p) => <Text fw={500}>{p.extension}</Text> },
+            {
+              key: 'extension',
+              title: t('connections.extension'),
+              cell: (p) => (
+                <Text fw={500} size="sm">
+                  {p.extension}
+                </Text>
+              ),
+            },
             { key: 'name', title: t('connections.name'), cell: (p) => safe(p.name) },
             {
               key: 'state',

@@ -62,7 +62,9 @@ export function SetupPage() {
       <Text size="sm" c="dimmed">
         {t('setup.where', { command: '' })}
       </Text>
-      <Code block>{command}</Code>
+      <Code block className="wrap">
+        {command}
+      </Code>
       <form onSubmit={submit} noValidate>
         <Stack>
           {make.isError && (

@@ -34,7 +34,7 @@ export function TeamsPage() {
       key: 'name',
       title: t('teams.name'),
       cell: (x) => (
-        <Text fw={500} className="name">
+        <Text fw={500} size="sm" className="name">
           {safe(x.name)}
         </Text>
       ),

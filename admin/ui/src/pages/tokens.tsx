@@ -49,7 +49,7 @@ export function TokensPage() {
       key: 'name',
       title: t('tokens.name'),
       cell: (x) => (
-        <Text fw={500} className="name">
+        <Text fw={500} size="sm" className="name">
           {safe(x.name)}
         </Text>
       ),

@@ -3,10 +3,12 @@ import { useMutation, useQuery } from '@tanstack/react-query'
 import { type FormEvent, useState } from 'react'
 import { api, data } from '../api/client'
 import { type Role, roles, type User, useMe } from '../app/session'
+import type { Language } from '../i18n/dictionary'
 import { useText } from '../i18n/text'
 import { Dialog } from '../kit/dialog'
 import { useNotify } from '../kit/notify'
 import { Password } from '../kit/password'
+import { languages } from '../kit/preferences'
 import { Failure } from '../kit/problem'
 import { checkLogin, checkPassword, checkTargets } from '../lib/check'
 import { safe } from '../lib/safe'
@@ -23,7 +25,7 @@ export function UserForm({
   done: () => void
   close: () => void
 }) {
-  const { t } = useText()
+  const { t, language } = useText()
   const notify = useNotify()
   const me = useMe().user
   const phones = useQuery({
@@ -37,6 +39,7 @@ export function UserForm({
   const [targets, setTargets] = useState(user?.targets ?? [])
   const [disabled, setDisabled] = useState(user?.disabled ?? false)
   const [password, setPassword] = useState('')
+  const [first, setFirst] = useState<Language>(language)
   const [tried, setTried] = useState(false)
   const wrong = {
     login: checkLogin(login),
@@ -46,12 +49,12 @@ export function UserForm({
   const save = useMutation({
     mutationFn: () => {
       const fields = { login: login.trim(), name: name.trim(), role, teams, targets, disabled }
-      if (!user) return data(api.POST('/api/v1/users', { body: { ...fields, password } }))
-      const { language, theme } = user
+      if (!user) return data(api.POST('/api/v1/users', { body: { ...fields, password, language: first } }))
+      const { theme } = user
       return data(
         api.PUT('/api/v1/users/{id}', {
           params: { path: { id: user.id }, header: { 'If-Match': `"${user.version}"` } },
-          body: { ...fields, language, theme: theme as 'light' | 'dark' | 'auto' },
+          body: { ...fields, language: user.language, theme: theme as 'light' | 'dark' | 'auto' },
         }),
       )
     },
@@ -103,6 +106,14 @@ export function UserForm({
               autoComplete="new-password"
               required
               error={tell('password')}
+            />
+          )}
+          {!user && (
+            <NativeSelect
+              label={t('language.label')}
+              data={languages}
+              value={first}
+              onChange={(e) => setFirst(e.currentTarget.value as Language)}
             />
           )}
           <NativeSelect

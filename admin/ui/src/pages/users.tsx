@@ -70,7 +70,7 @@ function UserTable({ list, act }: { list: User[]; act: (d: Doing) => void }) {
       title: t('users.name'),
       cell: (u) => (
         <div>
-          <Text fw={500} span className="name">
+          <Text fw={500} size="sm" span className="name">
             {safe(u.name)}
           </Text>
           {u.id === me.id && <Text span size="sm">{` (${t('users.you')})`}</Text>}

@@ -1,1 +1,0 @@
-import{t as e}from"./Modal-Dv-jWBqf.js";import{ct as t,i as n}from"./problem-CWW21TYP.js";import{a as r}from"./index-CkDvo5WM.js";var i=t();function a({title:t,close:a,children:o}){let{t:s}=n();return(0,i.jsx)(e,{opened:!0,onClose:a,title:t,size:`lg`,fullScreen:r(),closeButtonProps:{"aria-label":s(`app.close`)},children:o})}export{a as t};

@@ -1,1 +1,0 @@
-import{w as e}from"./index-CkDvo5WM.js";import{c as t,l as n}from"./problem-CWW21TYP.js";var r=e({queryKey:[`users`],queryFn:async()=>(await n(t.GET(`/api/v1/users`))).users});export{r as t};
