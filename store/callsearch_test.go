@@ -420,3 +420,31 @@ func TestAStoreWithoutIndexesGetsThemAtTheNextStart(t *testing.T) {
 		t.Errorf("%+v %v", n, err)
 	}
 }
+
+func TestCallsFromBeforeAMergeAreFoundUnderThePersonOfToday(t *testing.T) {
+	s := open(t, testConfig(t.TempDir()))
+	ctx := testCtx(t)
+	byNumber, err := s.Resolve(ctx, Identity{Phone: "6281234567890", Name: "Kartika"})
+	must(t, err)
+	byID, err := s.Resolve(ctx, Identity{BSUID: "ID.77", Name: "Tika"})
+	must(t, err)
+	for i, cust := range []bridge.Customer{byNumber, byID} {
+		c := ended(fmt.Sprint("c", i), noon.Add(time.Duration(i)*time.Hour), time.Minute)
+		c.Customer = cust
+		keepEnded(t, s, c)
+	}
+	one, err := s.Resolve(ctx, Identity{Phone: "6281234567890", BSUID: "ID.77", Name: "Kartika Dewi"})
+	must(t, err)
+	for _, text := range []string{"kartika dewi", "7890"} {
+		p, err := s.SearchCalls(ctx, CallSearch{Text: text})
+		must(t, err)
+		if len(p.Calls) != 2 {
+			t.Errorf("%q finds %d of 2 calls of customer %s", text, len(p.Calls), one.ID)
+		}
+	}
+	p, err := s.SearchCalls(ctx, CallSearch{Text: "tika"})
+	must(t, err)
+	if len(p.Calls) != 0 {
+		t.Error("found by a name that nobody has any more")
+	}
+}
