@@ -92,6 +92,8 @@ func newAsset(name string, text []byte) (asset, error) {
 		kind = "text/css; charset=utf-8"
 	case ".svg":
 		kind = "image/svg+xml"
+	case ".txt":
+		kind = "text/plain; charset=utf-8"
 	}
 	sum := sha256.Sum256(text)
 	f := asset{kind: kind, plain: text, hashed: strings.HasPrefix(name, "assets/"), etag: strconv.Quote(base64.RawURLEncoding.EncodeToString(sum[:12]))}

@@ -68,6 +68,19 @@ func TestPanelsFilesAreKeptForEverAndItsPageIsNot(t *testing.T) {
 	}
 }
 
+func TestPanelCarriesTheLicencesOfItsPackages(t *testing.T) {
+	r := newRig(t).start()
+	a := r.do(http.MethodGet, "/licenses.txt", "")
+	if a.StatusCode != 200 || !strings.HasPrefix(a.Header.Get("Content-Type"), "text/plain") {
+		t.Fatalf("%d %v", a.StatusCode, a.Header)
+	}
+	for _, name := range []string{"react", "@mantine/core", "@tanstack/react-query", "@tanstack/react-router", "openapi-fetch", "yaml"} {
+		if !strings.Contains(a.body, name) {
+			t.Errorf("%s is missing", name)
+		}
+	}
+}
+
 func TestWhatThePanelIsNotIsNotThere(t *testing.T) {
 	r := newRig(t).start()
 	for _, path := range []string{"/index.html", "/assets/", "/assets/gone.js", "/.vite/manifest.json", "/callsx", "/../admin/assets.go", "/assets/%2e%2e/index.html"} {

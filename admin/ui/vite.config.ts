@@ -8,6 +8,7 @@ export default defineConfig({
   build: {
     target: 'es2023',
     assetsInlineLimit: 0,
+    license: { fileName: 'licenses.txt' }, // what the bundled packages ask of whoever passes them on
     modulePreload: { polyfill: false },
     reportCompressedSize: false,
     chunkSizeWarningLimit: 1000,

@@ -14,6 +14,7 @@ async function firstRun(page) {
   await page.goto(base)
   await page.waitForURL('**/setup')
   await settled(page)
+  await watched(page)
   await accessible(page, 'setup')
   await shoot.front(page, folder, 'setup')
   await button(page, 'Make the administrator').click()
@@ -32,6 +33,18 @@ async function firstRun(page) {
   await heading(page, 'Calls').waitFor()
   await page.getByText('No calls yet').waitFor()
   await accessible(page, 'calls, none yet')
+}
+
+/** The policy refuses a style without its nonce, and the watch hears of it: else it would find nothing all along. */
+async function watched(page) {
+  await page.evaluate(() =>
+    document.head.append(Object.assign(document.createElement('style'), { textContent: 'p {}' })),
+  )
+  await page.waitForTimeout(500)
+  const heard = faults.filter((f) => /^(policy|console):/.test(f))
+  if (!heard.some((f) => f.startsWith('policy: style-src')))
+    fault('the policy let a style without nonce in, or nobody noticed')
+  for (const f of heard) faults.splice(faults.indexOf(f), 1)
 }
 
 async function settings(page) {
@@ -267,6 +280,32 @@ async function agent(own, others) {
   await page.context().close()
 }
 
+/** A supervisor reads connections and their own team, and changes neither. */
+async function supervisor(admin) {
+  const made = await admin.evaluate(
+    async (body) => {
+      const headers = { 'Content-Type': 'application/json', 'X-Deskbridge': 'e2e' }
+      return (await fetch('/api/v1/users', { method: 'POST', headers, body: JSON.stringify(body) })).status
+    },
+    { login: 'siti', name: 'Siti', role: 'supervisor', teams: ['Sales'], password },
+  )
+  check(made === 201, `the supervisor is not made: ${made}`)
+  const page = await browser.person()
+  await page.goto(`${base}/teams`)
+  await signIn(page, 'siti')
+  await page.getByRole('row').filter({ hasText: 'Sales' }).getByText('Budi Agent').waitFor()
+  check((await page.getByRole('main').getByRole('button').count()) === 0, 'a supervisor is offered to change teams')
+  const menu = await page.getByRole('navigation', { name: 'Main menu' }).getByRole('link').allTextContents()
+  check(menu.join() === 'Calls,Live,Connections,Teams,API tokens', `the supervisor’s menu is ${menu}`)
+  await page.getByRole('link', { name: 'Connections' }).click()
+  await page.getByText('Registered', { exact: true }).first().waitFor()
+  check((await page.getByText('1002').count()) === 0, 'a supervisor sees a phone of no team of theirs')
+  await shoot.shot(page, folder, 'connections-supervisor')
+  await page.goto(`${base}/users`)
+  await page.waitForURL('**/calls')
+  await page.context().close()
+}
+
 async function keyboard(page) {
   await page.goto(`${base}/calls`)
   await settled(page)
@@ -315,6 +354,7 @@ try {
   await admin.goto(`${base}/calls?group=outgoing`)
   const others = await admin.getByRole('row').getByRole('link').first().getAttribute('href')
   await agent(own, others)
+  await supervisor(admin)
   await keyboard(admin)
   await shoot.all(admin, base, folder, [
     'calls',
