@@ -17,6 +17,7 @@ TOOL    := go tool -modfile=tools/go.mod
 FUZZTIME ?= 30s
 PKG      ?= ./...
 DEMO     ?=
+UI       ?=
 
 .PHONY: help setup setup-e2e check format vet lint layering tidy test race fuzz bench e2e demo build ui deb clean
 
@@ -73,8 +74,8 @@ build: setup ## bin/deskbridge
 	@go build -trimpath -ldflags '$(LDFLAGS)' -o bin/deskbridge ./cmd/deskbridge
 	@echo "build: bin/deskbridge $(VERSION)"
 
-ui: ## the web panel: not there yet
-	@echo "ui: there is no web panel yet, so nothing to build" >&2; exit 1
+ui: ## the web panel: build admin/ui/dist, check it, compare with what is committed (UI=update to change it)
+	@tools/ui.sh $(UI)
 
 deb: build ## dist/deskbridge_*.deb
 	@packaging/build-deb.sh '$(VERSION)'

@@ -143,14 +143,17 @@ func (s *Server) router() (http.Handler, error) {
 	}
 	r.HandleMethodNotAllowed = true
 	r.RedirectTrailingSlash = false // a redirect of a request that changes something would be followed as a GET
-	r.NoRoute(func(c *gin.Context) { refuse(c.Writer, problem(http.StatusNotFound, "There is no such page.")) })
+	ui, err := panel()
+	if err != nil {
+		return nil, err
+	}
+	r.NoRoute(ui.serve)
 	r.NoMethod(func(c *gin.Context) { refuse(c.Writer, problem(http.StatusMethodNotAllowed, "Not with this method.")) })
 	addProbes(r, s.system)
 	if s.links != nil {
 		r.GET("/recordings/*link", gin.WrapH(s.links))
 		r.HEAD("/recordings/*link", gin.WrapH(s.links))
 	}
-	addPage(r)
 	s.addAPI(r)
 	return r, nil
 }

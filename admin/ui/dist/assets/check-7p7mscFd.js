@@ -1,0 +1,1 @@
+var e=/^[a-z0-9][a-z0-9._@+-]{1,63}$/,t=/^(phone:[0-9]{2,8}|trunk:[a-z0-9][a-z0-9-]{0,31}\/[0-9A-Za-z._+*#-]{1,32})$/;function n(t){return e.test(t.trim().toLowerCase())?void 0:`field.login`}function r(e){return[...e].length>=10?void 0:`field.password`}function i(e){return e.every(e=>t.test(e))?void 0:`field.target`}export{r as n,i as r,n as t};
