@@ -69,7 +69,7 @@ func (p panelDesk) Agents(ctx context.Context) ([]admin.AgentState, error) {
 		if i := slices.IndexFunc(said, func(s store.Availability) bool { return s.Target == a.Target }); i >= 0 {
 			a.Available, a.Since = said[i].Available, said[i].Since
 		}
-		a.Busy = agents{p.a}.Busy(a.Target)
+		a.Busy = agents(p).Busy(a.Target)
 		list = append(list, a)
 	}
 	return list, nil
