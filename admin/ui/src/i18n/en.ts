@@ -1,3 +1,5 @@
+import { deskEn } from './desk.en'
+
 export const en = {
   'app.name': 'deskbridge',
   'app.skip': 'Skip to content',
@@ -509,4 +511,5 @@ export const en = {
   'profile.endOf': 'End the session from {address}',
   'profile.endOthers': 'End all others',
   'profile.ended': 'Ended.',
+  ...deskEn,
 }

@@ -1,3 +1,4 @@
+import { deskId } from './desk.id'
 import type { Dictionary } from './dictionary'
 
 export const id: Dictionary = {
@@ -513,4 +514,5 @@ export const id: Dictionary = {
   'profile.endOf': 'Akhiri sesi dari {address}',
   'profile.endOthers': 'Akhiri semua yang lain',
   'profile.ended': 'Berakhir.',
+  ...deskId,
 }
