@@ -125,7 +125,7 @@ export const deskEn = {
 
   'customer.title': 'Conversation',
   'customer.view': 'View conversation',
-  'customer.viewOf': 'View the conversation with {name}',
+  'customer.viewOf': 'View conversation: {name}',
   'customer.gone': 'There is no such customer',
   'customer.goneText': 'They may not be yours to see, or were erased.',
   'customer.dial': 'dial {alias}',
@@ -276,7 +276,7 @@ export const deskEn = {
   'agents.unreachable': 'Telephone cannot be reached',
 
   'live.recording': 'Record / pause',
-  'live.recordingOf': 'Begin, pause or resume the recording of the call with {name}',
+  'live.recordingOf': 'Record / pause: {name}',
   'live.recordingDone': 'The recording was switched. Its marks stand with the call.',
   'live.recordingNone': 'The call has ended.',
 

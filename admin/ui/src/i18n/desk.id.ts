@@ -126,7 +126,7 @@ export const deskId: Record<keyof typeof deskEn, string> = {
 
   'customer.title': 'Percakapan',
   'customer.view': 'Lihat percakapan',
-  'customer.viewOf': 'Lihat percakapan dengan {name}',
+  'customer.viewOf': 'Lihat percakapan: {name}',
   'customer.gone': 'Pelanggan ini tidak ada',
   'customer.goneText': 'Mungkin bukan untuk Anda lihat, atau sudah dihapus.',
   'customer.dial': 'tekan {alias}',
@@ -275,7 +275,7 @@ export const deskId: Record<keyof typeof deskEn, string> = {
   'agents.unreachable': 'Telepon tidak terjangkau',
 
   'live.recording': 'Rekam / jeda',
-  'live.recordingOf': 'Mulai, jeda, atau lanjutkan rekaman panggilan dengan {name}',
+  'live.recordingOf': 'Rekam / jeda: {name}',
   'live.recordingDone': 'Rekaman dialihkan. Penandanya ada pada panggilan.',
   'live.recordingNone': 'Panggilan sudah selesai.',
 

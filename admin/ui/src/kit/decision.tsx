@@ -15,7 +15,7 @@ export function Verdict({ name, decision: d }: { name?: string; decision: Decisi
         size={20}
         role="img"
         aria-label={t(d.allowed ? 'verdict.allowed' : 'verdict.refused')}
-        color={d.allowed ? 'var(--mantine-color-teal-text)' : 'var(--mantine-color-orange-text)'}
+        color={d.allowed ? 'var(--mantine-color-leaf-text)' : 'var(--mantine-color-orange-text)'}
         style={{ flex: 'none', marginTop: 2 }}
       />
       <div>

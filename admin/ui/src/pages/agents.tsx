@@ -2,6 +2,7 @@ import { Badge, Switch, Text } from '@mantine/core'
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { type Agent, agents, callbacks, setAvailable } from '../api/desk'
 import { useText } from '../i18n/text'
+import { target } from '../kit/calls'
 import { LinkButton } from '../kit/links'
 import { Section } from '../kit/page'
 import { Failure } from '../kit/problem'
@@ -26,11 +27,11 @@ export function Agents() {
       cell: (a) => (
         <div>
           <Text fw={500} className="name">
-            {safe(a.name) || a.target}
+            {safe(a.name) || target(t, a.target)}
           </Text>
           {safe(a.name) !== '' && (
             <Text size="xs" c="dimmed">
-              {a.target}
+              {target(t, a.target)}
             </Text>
           )}
         </div>
@@ -47,7 +48,7 @@ export function Agents() {
         return (
           <Switch
             display="inline-block"
-            aria-label={t('agents.switch', { name: safe(a.name) || a.target })}
+            aria-label={t('agents.switch', { name: safe(a.name) || target(t, a.target) })}
             checked={changing ? set.variables.available : a.available}
             disabled={changing}
             onChange={(e) => set.mutate({ target: a.target, available: e.currentTarget.checked })}
@@ -80,7 +81,7 @@ function State({ agent: a }: { agent: Agent }) {
     : a.busy
       ? (['red', 'agents.busy'] as const)
       : a.available
-        ? (['teal', 'agents.ready'] as const)
+        ? (['leaf', 'agents.ready'] as const)
         : (['red', 'agents.away'] as const)
   return (
     <Badge color={color} variant="light" tt="none" autoContrast>

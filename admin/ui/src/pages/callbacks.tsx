@@ -4,7 +4,7 @@ import { useEffect, useState } from 'react'
 import { agents, type Callback, callbacks, changeCallback } from '../api/desk'
 import { covers, useMe } from '../app/session'
 import { useText } from '../i18n/text'
-import { customerName } from '../kit/calls'
+import { customerName, target } from '../kit/calls'
 import { Confirm } from '../kit/confirm'
 import { LinkAnchor } from '../kit/links'
 import { Page } from '../kit/page'
@@ -116,8 +116,8 @@ function List({ show, ...acts }: { show: Show } & Acts) {
 function CallbackTable({ list, ...acts }: { list: Callback[] } & Acts) {
   const { t, f, coded } = useText()
   const staff = useQuery({ queryKey: ['agents'], queryFn: agents, staleTime: 30_000 })
-  const owner = (target: string | undefined) =>
-    target ? safe(staff.data?.find((a) => a.target === target)?.name) || safe(target) : t('callbacks.nobody')
+  const owner = (who: string | undefined) =>
+    who ? safe(staff.data?.find((a) => a.target === who)?.name) || target(t, who) : t('callbacks.nobody')
   const columns: Column<Callback>[] = [
     { key: 'customer', title: t('calls.customer'), cell: (c) => <Who callback={c} /> },
     { key: 'line', title: t('calls.line'), cell: (c) => safe(c.line) },
@@ -134,7 +134,7 @@ function CallbackTable({ list, ...acts }: { list: Callback[] } & Acts) {
           <Text size="xs" c="dimmed">
             {coded('callbacks.source', c.source)}{' '}
             {c.call && (
-              <LinkAnchor to="/calls/$id" params={{ id: c.call }} size="xs">
+              <LinkAnchor to="/calls/$id" params={{ id: c.call }} size="xs" underline="always">
                 {t('timeline.record')}
               </LinkAnchor>
             )}
@@ -163,7 +163,7 @@ function Who({ callback: c }: { callback: Callback }) {
   const { t } = useText()
   if (!seen(c) || !c.customer.id) return <Text size="sm">{t('callbacks.hidden')}</Text>
   return (
-    <LinkAnchor to="/customers/$id" params={{ id: c.customer.id }} className="name" fw={500}>
+    <LinkAnchor to="/customers/$id" params={{ id: c.customer.id }} className="name" fw={500} size="sm">
       {customerName(t, c.customer)}
     </LinkAnchor>
   )
@@ -246,7 +246,7 @@ function Actions({
               <Menu.Label>{t('callbacks.assign')}</Menu.Label>
               {others.slice(0, 20).map((a) => (
                 <Menu.Item key={a.target} onClick={() => give(c, a.target)}>
-                  {safe(a.name) || a.target}
+                  {safe(a.name) || target(t, a.target)}
                 </Menu.Item>
               ))}
               <Menu.Divider />

@@ -1,5 +1,4 @@
 import { Button, Group, Menu, Stack, Switch, Text, Textarea } from '@mantine/core'
-import { notifications } from '@mantine/notifications'
 import IconMessage2 from '@tabler/icons-react/dist/esm/icons/IconMessage2.mjs'
 import IconPhone from '@tabler/icons-react/dist/esm/icons/IconPhone.mjs'
 import IconPhoneCall from '@tabler/icons-react/dist/esm/icons/IconPhoneCall.mjs'
@@ -12,6 +11,7 @@ import { useText } from '../i18n/text'
 import { Confirm } from '../kit/confirm'
 import { Verdict } from '../kit/decision'
 import { Dialog } from '../kit/dialog'
+import { useNotify } from '../kit/notify'
 import { useOnce } from '../kit/once'
 import { Failure } from '../kit/problem'
 import { type Chosen, fillTemplate, NotSent, Preview, TemplatePicker, useTemplates } from '../kit/sending'
@@ -76,6 +76,7 @@ export function CallDialog({
 }) {
   const { t } = useText()
   const once = useOnce()
+  const notify = useNotify()
   return (
     <Confirm
       title={t('customer.callTitle')}
@@ -84,7 +85,7 @@ export function CallDialog({
       danger={false}
       run={() => callCustomer(id, line, once.key({ id, line }))}
       done={() => {
-        notifications.show({ message: t('customer.calling') })
+        notify(t('customer.calling'))
         done()
       }}
       close={close}
@@ -115,6 +116,7 @@ function SendDialog({
   const [text, setText] = useState('')
   const [chosen, setChosen] = useState<Chosen>({ key: '', values: [] })
   const once = useOnce()
+  const notify = useNotify()
   const list = useTemplates(line.line, what === 'ask' ? 'permission' : 'button')
   const filledIn = fillTemplate(list.data ?? [], chosen)
   const send = useMutation({
@@ -131,7 +133,7 @@ function SendDialog({
       done()
       once.next()
       if (!sent.sent) return
-      notifications.show({ message: t('sending.sent') })
+      notify(t('sending.sent'))
       close()
     },
   })

@@ -2,8 +2,8 @@ import { Badge, Button, Group, Text } from '@mantine/core'
 import { useInfiniteQuery } from '@tanstack/react-query'
 import type { ReactNode } from 'react'
 import { type Callback, customerTimeline, type Entry, type Message, type PermissionEvent } from '../api/desk'
-import { useText } from '../i18n/text'
-import { agentName, type Call, StatusBadge } from '../kit/calls'
+import { type Translate, useText } from '../i18n/text'
+import { agentName, type Call, StatusBadge, target } from '../kit/calls'
 import { LinkAnchor } from '../kit/links'
 import { Failure } from '../kit/problem'
 import { Empty, Loading } from '../kit/states'
@@ -112,7 +112,7 @@ function MessageEntry({ at, message: m }: { at: string; message: Message }) {
     m.kind === 'text' ? '' : coded('messageKind', m.kind),
     template,
     safe(m.line),
-    out ? by(m.by) : '',
+    out ? by(t, m.by) : '',
   ]
   return (
     <Row side={out ? 'flex-end' : 'flex-start'}>
@@ -127,8 +127,9 @@ function lined(text: string | undefined): string {
   return (text ?? '').split('\n').map(safe).join('\n').trim()
 }
 
-function by(who: string | undefined): string {
-  return safe(who).replace(/^(user|phone):/, '')
+/** Who did it: the login of a user, a telephone in words. */
+function by(t: Translate, who: string | undefined): string {
+  return who?.startsWith('user:') ? safe(who.slice(5)) : target(t, who)
 }
 
 function PermissionEntry({ at, permission: p }: { at: string; permission: PermissionEvent }) {
@@ -143,7 +144,7 @@ function PermissionEntry({ at, permission: p }: { at: string; permission: Permis
       <Badge variant="default" tt="none" size="lg" h="auto" styles={{ label: { whiteSpace: 'normal' } }}>
         {parts.filter(Boolean).join(' · ')}
       </Badge>
-      <At at={at} more={[safe(p.line), by(p.by), safe(p.reason)].filter(Boolean).join(' · ')} />
+      <At at={at} more={[safe(p.line), by(t, p.by), safe(p.reason)].filter(Boolean).join(' · ')} />
     </Row>
   )
 }

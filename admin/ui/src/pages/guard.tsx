@@ -1,10 +1,10 @@
 import { Button, Group, Stack, Textarea, TextInput } from '@mantine/core'
-import { notifications } from '@mantine/notifications'
 import { useMutation } from '@tanstack/react-query'
 import { type FormEvent, type ReactNode, useState } from 'react'
 import { blockCustomer, overrideLimits, unblockCustomer } from '../api/desk'
 import { useText } from '../i18n/text'
 import { Dialog } from '../kit/dialog'
+import { useNotify } from '../kit/notify'
 import { Failure } from '../kit/problem'
 import { explain } from '../lib/decision'
 
@@ -104,10 +104,11 @@ function Reasoned({
   const { t } = useText()
   const [reason, setReason] = useState('')
   const [tried, setTried] = useState(false)
+  const notify = useNotify()
   const m = useMutation({
     mutationFn: () => run(reason.trim()),
     onSuccess: (word) => {
-      notifications.show({ message: typeof word === 'string' && word !== '' ? word : t('app.saved') })
+      notify(typeof word === 'string' && word !== '' ? word : t('app.saved'))
       close()
       done()
     },

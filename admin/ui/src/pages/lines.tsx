@@ -1,5 +1,4 @@
 import { Alert, Badge, Button, Card, Group, Radio, Stack, Table, Text, TextInput } from '@mantine/core'
-import { notifications } from '@mantine/notifications'
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { type FormEvent, useState } from 'react'
 import { adoptLine, applyLine, type Difference, lines as fetchLines, type Line, overrideHours } from '../api/desk'
@@ -8,6 +7,7 @@ import { useText } from '../i18n/text'
 import { Confirm } from '../kit/confirm'
 import { Dialog } from '../kit/dialog'
 import { LinkButton } from '../kit/links'
+import { useNotify } from '../kit/notify'
 import { Page, Section } from '../kit/page'
 import { Failure } from '../kit/problem'
 import { Empty, Loaded } from '../kit/states'
@@ -68,7 +68,7 @@ function Hours({ line: l }: { line: Line }) {
   return (
     <Group justify="space-between">
       <Group gap="xs">
-        <Badge color={l.enabled && l.open_now ? 'teal' : 'gray'} variant="light" tt="none" size="lg" autoContrast>
+        <Badge color={l.enabled && l.open_now ? 'leaf' : 'gray'} variant="light" tt="none" size="lg" autoContrast>
           {t(word)}
         </Badge>
         {l.enabled && next && <Text size="sm">{t(l.open_now ? 'lines.closes' : 'lines.opens', { at: next })}</Text>}
@@ -97,6 +97,7 @@ function Hours({ line: l }: { line: Line }) {
 /** Opens or closes a line by hand, or lets it follow its hours again. */
 function OverrideForm({ line: l, close }: { line: Line; close: () => void }) {
   const { t } = useText()
+  const notify = useNotify()
   const queries = useQueryClient()
   const [how, setHow] = useState<string>(l.override ? 'hours' : l.open_now ? 'closed' : 'open')
   const [until, setUntil] = useState('')
@@ -109,7 +110,7 @@ function OverrideForm({ line: l, close }: { line: Line; close: () => void }) {
         how === 'hours' ? {} : { open: how === 'open', until: until ? new Date(until).toISOString() : undefined },
       ),
     onSuccess: () => {
-      notifications.show({ message: t('app.saved') })
+      notify(t('app.saved'))
       close()
       return queries.invalidateQueries({ queryKey: ['lines'] })
     },
@@ -172,6 +173,7 @@ function Restrictions({ list }: { list: { kind: string; until?: string }[] }) {
 
 function AtMeta({ line: l }: { line: Line }) {
   const { t, f } = useText()
+  const notify = useNotify()
   const { user } = useMe()
   const queries = useQueryClient()
   const [doing, setDoing] = useState<'apply' | 'adopt'>()
@@ -224,7 +226,7 @@ function AtMeta({ line: l }: { line: Line }) {
           danger={false}
           run={() => (doing === 'apply' ? applyLine(l.id) : adoptLine(l.id))}
           done={() => {
-            notifications.show({ message: t(`lines.${doing}Done`) })
+            notify(t(`lines.${doing}Done`))
             void queries.invalidateQueries({ queryKey: ['lines'] })
             void queries.invalidateQueries({ queryKey: ['settings'] })
           }}

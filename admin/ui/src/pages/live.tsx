@@ -149,18 +149,15 @@ function LiveTable({ calls, hangup }: { calls: Call[]; hangup: (c: Call) => void
 /** Begins, pauses or resumes the recording, as the agent’s keys do. Before the call is answered there is nothing to record. */
 function RecordingToggle({ call }: { call: Call }) {
   const { t } = useText()
+  const notify = useNotify()
   const queries = useQueryClient()
   const toggle = useMutation({
     mutationFn: () => toggleRecording(call.id),
     onSuccess: () => {
-      notifications.show({ message: t('live.recordingDone') })
+      notify(t('live.recordingDone'))
       return queries.invalidateQueries({ queryKey: ['recordings', call.id] })
     },
-    onError: (e) =>
-      notifications.show({
-        color: 'red',
-        message: isProblem(e, 'not_found') ? t('live.recordingNone') : sentence(t, e),
-      }),
+    onError: (e) => notify(isProblem(e, 'not_found') ? t('live.recordingNone') : sentence(t, e)),
   })
   if (!call.answered_at) return null
   return (

@@ -37,7 +37,7 @@ export function Recordings({ call, running }: { call: string; running: boolean }
   )
 }
 
-const colors: Record<string, string> = { open: 'blue', finished: 'teal', lost: 'red', deleted: 'gray' }
+const colors: Record<string, string> = { open: 'blue', finished: 'leaf', lost: 'red', deleted: 'gray' }
 
 function One({ recording: r }: { recording: Recording }) {
   const { t, f, coded } = useText()

@@ -9,12 +9,12 @@ import {
   Textarea,
   TextInput,
 } from '@mantine/core'
-import { notifications } from '@mantine/notifications'
 import { useMutation } from '@tanstack/react-query'
 import { type FormEvent, useState } from 'react'
 import { createTemplate, type NewTemplate } from '../api/desk'
 import { useText } from '../i18n/text'
 import { Dialog } from '../kit/dialog'
+import { useNotify } from '../kit/notify'
 import { useOnce } from '../kit/once'
 import { Failure } from '../kit/problem'
 import { Preview } from '../kit/sending'
@@ -37,6 +37,7 @@ export function TemplateForm({ line, done, close }: { line: string; done: () => 
   const [days, setDays] = useState<number | string>(7)
   const [tried, setTried] = useState(false)
   const once = useOnce()
+  const notify = useNotify()
   const holes = places(body)
   const values = holes.map((_, i) => (examples[String(i + 1)] ?? '').trim())
   const wrong = {
@@ -63,7 +64,7 @@ export function TemplateForm({ line, done, close }: { line: string; done: () => 
       return createTemplate(line, x, once.key(x))
     },
     onSuccess: () => {
-      notifications.show({ message: t('templates.created') })
+      notify(t('templates.created'))
       done()
       close()
     },

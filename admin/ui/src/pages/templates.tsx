@@ -78,7 +78,7 @@ export function TemplatesPage() {
   )
 }
 
-const colors: Record<string, string> = { APPROVED: 'teal', PENDING: 'blue', REJECTED: 'red', PAUSED: 'orange' }
+const colors: Record<string, string> = { APPROVED: 'leaf', PENDING: 'blue', REJECTED: 'red', PAUSED: 'orange' }
 
 function One({ template: x, remove }: { template: Template; remove?: () => void }) {
   const { t, coded } = useText()
