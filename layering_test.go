@@ -23,12 +23,14 @@ var layers = map[string][]string{
 	"bridge/legtest": {"bridge", "media"},
 	"sip":            {"bridge", "media"},
 	"whatsapp":       {"bridge", "graph", "media", "policy"},
+	"ivr":            {"bridge", "media", "policy"},
 	"store":          {"bridge", "policy"},
 	"recorder":       {"bridge", "media"},
 	"admin":          {"bridge", "policy"},
-	"appliance":      {"admin", "bridge", "graph", "media", "policy", "sip", "store", "whatsapp"},
+	"frontdesk":      {"bridge", "graph", "ivr", "policy", "store"},
+	"appliance":      {"admin", "bridge", "frontdesk", "graph", "ivr", "media", "policy", "recorder", "sip", "store", "whatsapp"},
 	"simulator":      {"media"},
-	"cmd/deskbridge": {"appliance", "bridge", "media", "simulator"},
+	"cmd/deskbridge": {"appliance", "bridge", "frontdesk", "graph", "media", "simulator"},
 }
 
 // owners names the outside modules that only some packages may use.
@@ -38,7 +40,9 @@ var owners = map[string][]string{
 	"github.com/pion/webrtc/v4":       {"whatsapp", "simulator"},
 	"github.com/pion/ice/v4":          {"whatsapp", "simulator"},
 	"github.com/pion/dtls/v3":         {"whatsapp", "simulator"},
-	"github.com/pion/srtp/v3":         {"sip", "whatsapp", "simulator"},
+	"github.com/pion/srtp/v3":         {"sip", "whatsapp", "simulator", "recorder"},
+	"filippo.io/age":                  {"recorder"},
+	"github.com/minio/minio-go/v7":    {"recorder"},
 	"github.com/dgraph-io/badger":     {"store"},
 	"github.com/gin-gonic/gin":        {"admin"},
 	"github.com/hraban/opus":          {"media", "simulator"},

@@ -51,6 +51,12 @@ func (s *Server) addAPI(r *gin.Engine) {
 	s.addLive()
 	s.addSettings()
 	s.addSystem()
+	s.addRecordings()
+	s.addDecision()
+	s.addCustomers()
+	s.addCallbacks()
+	s.addAgents()
+	s.addLines()
 }
 
 // add registers an operation. Its handler's errors become problems.

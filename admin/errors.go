@@ -14,6 +14,10 @@ var (
 	ErrInvalid = errors.New("invalid")
 	// ErrUnavailable: the store cannot do it now (disk full, stuck or not open yet).
 	ErrUnavailable = errors.New("unavailable")
+	// ErrGone: it was there, and its file is not here any more; the text says why.
+	ErrGone = errors.New("gone")
+	// ErrUpstream: WhatsApp could not be asked, or refused it; the text says why.
+	ErrUpstream = errors.New("WhatsApp")
 	// ErrDenied: wrong login, password or code.
 	ErrDenied = errors.New("denied")
 	// ErrCodeNeeded: the password is right and the account wants its second factor.

@@ -52,7 +52,7 @@ var codes = map[int]string{
 	http.StatusRequestTimeout: "timeout", http.StatusConflict: "conflict", http.StatusPreconditionFailed: "changed_meanwhile",
 	http.StatusRequestEntityTooLarge: "too_large", http.StatusUnsupportedMediaType: "media_type", http.StatusUnprocessableEntity: "invalid",
 	http.StatusPreconditionRequired: "if_match_needed", http.StatusTooManyRequests: "too_many", http.StatusInternalServerError: "internal",
-	http.StatusServiceUnavailable: "unavailable",
+	http.StatusServiceUnavailable: "unavailable", http.StatusGone: "gone", http.StatusBadGateway: "upstream",
 }
 
 func problem(status int, detail string) *Problem {
@@ -123,6 +123,10 @@ func (s *Server) problemOf(ctx context.Context, err error) error {
 		p := problem(http.StatusTooManyRequests, err.Error())
 		p.wait = 1
 		return p
+	case errors.Is(err, ErrGone):
+		return problem(http.StatusGone, behind(err, ErrGone))
+	case errors.Is(err, ErrUpstream):
+		return problem(http.StatusBadGateway, behind(err, ErrUpstream))
 	case errors.Is(err, ErrUnavailable):
 		return problem(http.StatusServiceUnavailable, "The data disk does not take it now: look at the system page, free space.")
 	case ctx.Err() != nil:
@@ -132,11 +136,14 @@ func (s *Server) problemOf(ctx context.Context, err error) error {
 	return problem(http.StatusInternalServerError, "Internal error, see the log.")
 }
 
-// wrong is what people need of an ErrInvalid: the sentence behind the mark.
-func wrong(err error) string {
+// wrong is what people need of an ErrInvalid.
+func wrong(err error) string { return behind(err, ErrInvalid) }
+
+// behind is the sentence behind the mark of an error.
+func behind(err, mark error) string {
 	text := err.Error()
-	if i := strings.LastIndex(text, ErrInvalid.Error()+": "); i >= 0 {
-		text = text[i+len(ErrInvalid.Error())+2:]
+	if i := strings.LastIndex(text, mark.Error()+": "); i >= 0 {
+		text = text[i+len(mark.Error())+2:]
 	}
 	return text
 }

@@ -42,6 +42,7 @@ type rig struct {
 	t     testing.TB
 	clock *clock
 	m     *memory
+	desk  *office
 	acc   *Accounts
 	s     *Server
 	users map[Role]User
@@ -51,10 +52,11 @@ func newRig(t testing.TB, options ...func(*Options)) *rig {
 	t.Helper()
 	c := &clock{at: time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)}
 	r := &rig{t: t, clock: c, m: newMemory(c.now), users: map[Role]User{}}
+	r.desk = newOffice(r.m)
 	var err error
 	r.acc = NewAccounts(Stores{r.m, r.m, r.m}, c.now)
 	r.acc.hasher = newHasher(&argon2id.Params{Memory: 8, Iterations: 1, Parallelism: 1, SaltLength: 8, KeyLength: 16})
-	o := Options{Listen: "127.0.0.1:0", Accounts: r.acc, Audit: r.m, Calls: r.m, Live: r.m, Settings: r.m, System: r.m, Log: slog.New(slog.DiscardHandler), Now: c.now}
+	o := Options{Listen: "127.0.0.1:0", Accounts: r.acc, Audit: r.m, Calls: r.m, Live: r.m, Settings: r.m, System: r.m, Sounds: r.desk, Customers: r.desk, Callbacks: r.desk, Agents: r.desk, Lines: r.desk, Log: slog.New(slog.DiscardHandler), Now: c.now}
 	for _, f := range options {
 		f(&o)
 	}

@@ -49,8 +49,16 @@ type Options struct {
 	Live     LiveCalls
 	Settings SettingsStore
 	System   System
-	Log      *slog.Logger
-	Now      func() time.Time // default time.Now
+
+	Sounds    RecordingStore
+	Customers CustomerDesk
+	Callbacks CallbackDesk
+	Agents    AgentDesk
+	Lines     LineDesk
+	// Recordings serves the signed links below /recordings/; nil: there are none.
+	Recordings http.Handler
+	Log        *slog.Logger
+	Now        func() time.Time // default time.Now
 }
 
 // Server is the admin listener.
@@ -61,8 +69,16 @@ type Server struct {
 	live     LiveCalls
 	settings SettingsStore
 	system   System
-	log      *slog.Logger
-	now      func() time.Time
+
+	sounds    RecordingStore
+	customers CustomerDesk
+	callbacks CallbackDesk
+	agents    AgentDesk
+	lines     LineDesk
+
+	links http.Handler // to recordings; nil: none
+	log   *slog.Logger
+	now   func() time.Time
 
 	proxies []netip.Prefix
 	limits  *limiters
@@ -111,7 +127,8 @@ func newServer(o Options) *Server {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	s := &Server{accounts: o.Accounts, audit: o.Audit, calls: o.Calls, live: o.Live, settings: o.Settings, system: o.System, log: o.Log,
+	s := &Server{accounts: o.Accounts, audit: o.Audit, calls: o.Calls, live: o.Live, settings: o.Settings, system: o.System,
+		sounds: o.Sounds, customers: o.Customers, callbacks: o.Callbacks, agents: o.Agents, lines: o.Lines, links: o.Recordings, log: o.Log,
 		now: o.Now, proxies: o.TrustedProxies, tls: o.TLS, limits: newLimiters(o.Now), once: newOnceEach(o.Now),
 		streams: newSlots(maxStreams, maxStreamsEach), exports: newSlots(maxExports, maxExportsEach), ping: pingEvery}
 	s.life, s.endLife = context.WithCancel(context.Background())
@@ -138,6 +155,10 @@ func (s *Server) router() (http.Handler, error) {
 	r.NoRoute(panel.serve)
 	r.NoMethod(func(c *gin.Context) { refuse(c.Writer, problem(http.StatusMethodNotAllowed, "Not with this method.")) })
 	addProbes(r, s.system)
+	if s.links != nil {
+		r.GET("/recordings/*link", gin.WrapH(s.links))
+		r.HEAD("/recordings/*link", gin.WrapH(s.links))
+	}
 	s.addAPI(r)
 	return r, nil
 }

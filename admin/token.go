@@ -11,7 +11,7 @@ import (
 )
 
 // TokenScopes are what an API token can be allowed. What its owner's role may not, the token may not either.
-var TokenScopes = []string{"calls:read", "calls:write", "calls:export", "live:read", "live:write", "settings:read", "settings:write", "users:read", "users:write", "audit:read", "status:read"}
+var TokenScopes = []string{"calls:read", "calls:write", "calls:export", "recordings:read", "customers:read", "customers:write", "callbacks:read", "callbacks:write", "live:read", "live:write", "settings:read", "settings:write", "users:read", "users:write", "audit:read", "status:read"}
 
 const (
 	tokenPrefix   = "dbt_" // so that a leaked one is recognised

@@ -18,7 +18,9 @@ import (
 
 	"deskbridge/admin"
 	"deskbridge/bridge"
+	"deskbridge/frontdesk"
 	"deskbridge/graph"
+	"deskbridge/ivr"
 	"deskbridge/media"
 	"deskbridge/sip"
 	"deskbridge/store"
@@ -31,6 +33,8 @@ type Options struct {
 	Logger  *slog.Logger
 	// Registry takes every metric; nil makes a new one with the Go and process collectors.
 	Registry *prometheus.Registry
+	// Now is the wall clock of rules, records and the store; nil: time.Now. A simulated Meta brings its own.
+	Now func() time.Time
 }
 
 // App is the whole appliance in one process. New builds and binds everything, Start serves, Stop unwinds.
@@ -42,8 +46,14 @@ type App struct {
 	started  time.Time
 	draining atomic.Bool
 
-	store    *store.Store
-	plan     *dialPlan
+	store   *store.Store
+	plan    *dialPlan
+	desk    *frontdesk.Desk
+	menus   *ivr.Menus
+	prompts *ivr.Library
+
+	recordings *Recordings
+
 	exchange *bridge.Exchange
 	hub      *whatsapp.Hub
 	webhook  *whatsapp.Webhook
@@ -84,6 +94,9 @@ func New(cfg *Config, opt Options) (*App, error) {
 	if opt.Logger == nil {
 		opt.Logger = slog.New(slog.DiscardHandler)
 	}
+	if opt.Now == nil {
+		opt.Now = time.Now
+	}
 	a := &App{cfg: cfg, opt: opt, log: opt.Logger, registry: opt.Registry, started: time.Now(), levels: make(chan struct{}, 1)}
 	if err := a.build(); err != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
@@ -104,7 +117,7 @@ func (a *App) build() error {
 		return fmt.Errorf("appliance key: %w", err)
 	}
 	a.store, err = store.Open(store.Config{
-		Dir: c.DataDir, Key: key, Logger: a.log.With("part", "store"), Registerer: a.registry, OnLevel: a.diskLevel,
+		Dir: c.DataDir, Key: key, Logger: a.log.With("part", "store"), Registerer: a.registry, OnLevel: a.diskLevel, Clock: a.opt.Now,
 	})
 	if err != nil {
 		return err
@@ -119,13 +132,22 @@ func (a *App) build() error {
 		return a.hooks.stop(ctx)
 	})
 
+	if err := a.buildRecordings(key); err != nil {
+		return err
+	}
 	music, err := loadHoldMusic(c.Media.HoldMusic)
 	if err != nil {
 		return err
 	}
-	a.plan = &dialPlan{customers: a.store, ringTimeout: c.Calls.RingTimeout, dialTimeout: c.Calls.DialTimeout, now: time.Now}
+	if err := a.buildMenus(); err != nil {
+		return err
+	}
+	a.desk = frontdesk.New(frontdesk.Config{Store: a.store, Phones: agents{a}, Now: a.opt.Now, Logger: a.log.With("part", "frontdesk"), Registerer: a.registry})
+	a.onStop("front desk", a.desk.Stop)
+	a.plan = &dialPlan{customers: a.store, desk: a.desk, menus: a.menus, prompts: a.prompts, ringTimeout: c.Calls.RingTimeout, dialTimeout: c.Calls.DialTimeout, now: a.opt.Now, log: a.log}
 	a.exchange = bridge.New(bridge.Config{
-		Router: a.plan, Authorizer: a.plan, Ledger: a.store, Logger: a.log, Registerer: a.registry, MaxCalls: c.Calls.Max, HoldMusic: music,
+		Router: a.plan, Authorizer: recordingGate{a.desk, a.plan, a.recordings.rec.Disk}, Recorder: tapes{a.recordings.rec}, Ledger: ledger{a}, Logger: a.log, Registerer: a.registry, MaxCalls: c.Calls.Max, HoldMusic: music,
+		Ringback: ringback, Now: a.opt.Now,
 	})
 	a.onStop("calls", func(ctx context.Context) error { a.exchange.Drain(ctx); a.exchange.Close(); return nil })
 
@@ -172,7 +194,7 @@ func (a *App) buildWhatsApp() error {
 	}
 	a.onStop("whatsapp", a.hub.Stop)
 	a.webhook = whatsapp.NewWebhook(whatsapp.WebhookConfig{
-		Inbox: a.store, Directory: directory{a.store}, Switchboard: a.exchange, Hub: a.hub, Logger: log,
+		Inbox: a.store, Directory: directory{a.store}, Switchboard: a.exchange, Hub: a.hub, Logger: log, Listener: ears{a}, Now: a.opt.Now,
 	})
 	return nil
 }
@@ -215,10 +237,10 @@ func (a *App) buildServers() error {
 		}
 		a.onStop("metrics", a.scrape.stop)
 	}
-	if a.control, err = NewControl(c.DataDir, a.keeper, a, a.log.With("part", "control")); err != nil {
+	if a.control, err = NewControl(c.DataDir, a.keeper, a, a, a.log.With("part", "control")); err != nil {
 		return err
 	}
-	a.control.accounts = a.accounts
+	a.control.accounts, a.control.recordings = a.accounts, a.recordings
 	a.onStop("control", a.control.Stop)
 	if a.hooks, err = newListener(c.Webhook.Listen, c.Webhook.TLS, a.webhook, a.log.With("part", "webhook")); err != nil {
 		return fmt.Errorf("webhook.listen: %w", err)
@@ -234,6 +256,8 @@ func (a *App) Start(ctx context.Context) error {
 	if !a.late {
 		a.recoverCalls(ctx)
 	}
+	a.startRecordings()
+	a.desk.Start()
 	a.webhook.Start(ctx)
 	a.hooks.start()
 	if a.scrape != nil {
@@ -315,6 +339,9 @@ func (a *App) MetricsAddr() string {
 
 // Exchange gives access to the running calls.
 func (a *App) Exchange() *bridge.Exchange { return a.exchange }
+
+// Recordings gives access to what was recorded.
+func (a *App) Recordings() *Recordings { return a.recordings }
 
 // Store gives access to what survives.
 func (a *App) Store() *store.Store { return a.store }

@@ -189,19 +189,33 @@ func TestACustomerWithoutANumberIsCalledBackByAlias(t *testing.T) {
 }
 
 func TestThePhoneLearnsWhyItMayNotCall(t *testing.T) {
-	w := newWorld(t)
-	w.customer(simulator.CustomerConfig{Phone: "4915112345678", Permission: simulator.PermissionNone})
-	call := w.dial("+4915112345678")
-	<-call.Done()
-	if end := call.End(); end.Status != 403 || !strings.Contains(fmt.Sprintf("%+v", end), "permission.none") ||
-		!strings.Contains(fmt.Sprintf("%+v", end), "has not allowed calls") {
-		t.Errorf("the phone's call ended with %+v", end)
-	}
-	if n := len(w.meta.Requests("connect")); n != 0 {
-		t.Errorf("%d connects reached Meta", n)
-	}
-	if cdr := w.lastRecord(); cdr.Cause.Reason != bridge.ReasonRefused || cdr.Cause.Rule != "permission.none" {
-		t.Errorf("record %+v", cdr.Cause)
+	for refusal, want := range map[string]int{"menu": 0, "announce": 403, "reject": 403} {
+		t.Run(refusal, func(t *testing.T) {
+			w := newWorld(t)
+			s := w.settings()
+			s.Phones[0].Refusal = refusal
+			w.must(w.app.ApplySettings(t.Context(), s))
+			w.customer(simulator.CustomerConfig{Phone: "4915112345678", Permission: simulator.PermissionNone})
+			call := w.dial("+4915112345678")
+			voice := func() bool { pcm, rate := call.Heard(); return rate > 0 && len(pcm) > 2*rate && media.Level(pcm) > -40 }
+			if refusal != "reject" {
+				w.until("a voice at the phone", voice)
+			}
+			if refusal == "menu" {
+				w.must(call.Hangup(t.Context()))
+			}
+			<-call.Done()
+			said := fmt.Sprintf("%+v", call.End())
+			if end := call.End(); refusal != "menu" && (end.Status != want || !strings.Contains(said, "permission.none") || !strings.Contains(said, "has not allowed calls")) {
+				t.Errorf("the phone's call ended with %s", said)
+			}
+			if n := len(w.meta.Requests("connect")); n != 0 {
+				t.Errorf("%d connects reached Meta", n)
+			}
+			if cdr := w.lastRecord(); cdr.Cause.Reason != bridge.ReasonRefused || cdr.Cause.Rule != "permission.none" || !cdr.AnsweredAt.IsZero() {
+				t.Errorf("record %+v", cdr)
+			}
+		})
 	}
 }
 

@@ -25,6 +25,8 @@ type Config struct {
 	Calls   CallsConfig   `yaml:"calls" doc:"Limits and timers of a call."`
 	Media   MediaConfig   `yaml:"media" doc:"What a customer hears when no agent speaks."`
 
+	Recordings RecordingsConfig `yaml:"recordings" doc:"Where recordings are written. Whether calls are recorded is in the settings document."`
+
 	origin source
 }
 
@@ -99,6 +101,12 @@ type CallsConfig struct {
 // MediaConfig is the media section of Config.
 type MediaConfig struct {
 	HoldMusic string `yaml:"hold_music" example:"/etc/deskbridge/hold.wav" doc:"WAV file, 16 bit mono at 8, 16 or 48 kHz, played to a customer on hold. Empty: silence."`
+}
+
+// RecordingsConfig is the recordings section of Config.
+type RecordingsConfig struct {
+	Dir        string `yaml:"dir" example:"/srv/recordings" doc:"Folder of the recordings, best on a disk of its own. Empty: recordings in data_dir. A new folder or disk has to be claimed once: deskbridge recording claim."`
+	MinFreeMiB int    `yaml:"min_free_mib" default:"1024" doc:"Recordings end when less is free on that disk. 64 to 1048576."`
 }
 
 // DefaultConfig returns the configuration of an empty file.

@@ -44,6 +44,9 @@ A secret is written as its value, as ` + "`file:/path`" + ` (one line, readable 
 		fmt.Fprintf(&b, "\n### %s\n\n%s A list; each entry has:\n\n| option | default | meaning |\n|---|---|---|\n", section.key, f.Tag.Get("doc"))
 		table(&b, section.typ, "")
 	}
+	b.WriteString("\n### All lines together\n\n| option | default | meaning |\n|---|---|---|\n")
+	table(&b, reflect.TypeFor[PolicySettings](), "policy")
+	table(&b, reflect.TypeFor[RecordingSettings](), "recording")
 	return b.Bytes()
 }
 

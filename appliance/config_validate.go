@@ -61,6 +61,12 @@ func (c *Config) validate(p *problems) {
 	}
 	checkRange(p, "calls.ring_timeout", c.Calls.RingTimeout, minRing, maxRing)
 	checkRange(p, "calls.dial_timeout", c.Calls.DialTimeout, minDial, maxDial)
+	if d := c.Recordings.Dir; d != "" && (!filepath.IsAbs(d) || filepath.Clean(d) == "/") {
+		p.add("recordings.dir", fmt.Sprintf("%q is not an absolute path of a folder", d), "use a folder such as /srv/recordings")
+	}
+	if n := c.Recordings.MinFreeMiB; n < 64 || n > 1<<20 {
+		p.add("recordings.min_free_mib", fmt.Sprintf("%d MiB", n), "use 64 to 1048576")
+	}
 	if f := c.Media.HoldMusic; f != "" && !filepath.IsAbs(f) {
 		p.add("media.hold_music", fmt.Sprintf("%q is not an absolute path", f), "write the full path of the WAV file")
 	}
@@ -170,7 +176,8 @@ func checkOneOf(v reflect.Value, path string, p *problems) {
 		if f.Type.Kind() == reflect.Struct && f.Type != reflect.TypeFor[Secret]() {
 			checkOneOf(v.Field(i), join(path, key), p)
 		}
-		if list := strings.Fields(f.Tag.Get("oneof")); len(list) > 0 && !slices.Contains(list, v.Field(i).String()) {
+		may := strings.HasSuffix(f.Tag.Get("json"), ",omitempty") && v.Field(i).IsZero() // left out: the default
+		if list := strings.Fields(f.Tag.Get("oneof")); len(list) > 0 && !may && !slices.Contains(list, v.Field(i).String()) {
 			p.add(join(path, key), fmt.Sprintf("%q is not known", v.Field(i).String()), "use "+strings.Join(list, " or "))
 		}
 	}

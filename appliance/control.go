@@ -69,21 +69,23 @@ const (
 // Control serves the command line over a Unix socket in the data folder, with HTTP as its protocol. The file's mode
 // (0600) is the authentication: whoever may read the data folder may use it.
 type Control struct {
-	keeper   SettingsKeeper
-	reporter Reporter
-	log      *slog.Logger
-	path     string
-	listener net.Listener
-	server   *http.Server
-	served   sync.WaitGroup
-	accounts *admin.Accounts // set before Start; nil in tests of the rest
-	applying sync.Mutex      // one change at a time: each is a diff against the one before
+	keeper     SettingsKeeper
+	reporter   Reporter
+	office     Office
+	log        *slog.Logger
+	path       string
+	listener   net.Listener
+	server     *http.Server
+	served     sync.WaitGroup
+	accounts   *admin.Accounts // set before Start; nil in tests of the rest
+	recordings *Recordings     // as accounts
+	applying   sync.Mutex      // one change at a time: each is a diff against the one before
 }
 
 // NewControl binds the socket in dataDir. Only one process uses a data folder (the store sees to that), so a socket that
 // exists is a leftover and is replaced.
-func NewControl(dataDir string, k SettingsKeeper, r Reporter, log *slog.Logger) (*Control, error) {
-	c := &Control{keeper: k, reporter: r, log: log, path: filepath.Join(dataDir, SocketName)}
+func NewControl(dataDir string, k SettingsKeeper, r Reporter, o Office, log *slog.Logger) (*Control, error) {
+	c := &Control{keeper: k, reporter: r, office: o, log: log, path: filepath.Join(dataDir, SocketName)}
 	// Bound under another name first, so that nobody can connect before the mode is set.
 	tmp := filepath.Join(dataDir, ".control") // not longer than SocketName: see maxDataDir
 	if err := os.Remove(tmp); err != nil && !errors.Is(err, os.ErrNotExist) {
@@ -107,6 +109,7 @@ func NewControl(dataDir string, k SettingsKeeper, r Reporter, log *slog.Logger) 
 		WriteTimeout:      controlWriteTimeout,
 		IdleTimeout:       60 * time.Second,
 		MaxHeaderBytes:    16 << 10,
+		ConnContext:       withPeer,
 		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
 	}
 	return c, nil

@@ -104,22 +104,32 @@ func (c *ControlClient) do(ctx context.Context, method, path string, body []byte
 		return nil, err
 	}
 	res, err := c.http.Do(req)
-	switch {
-	case errors.Is(err, os.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
-		return nil, fmt.Errorf("%s: %w", c.path, ErrNotRunning)
-	case errors.Is(err, os.ErrPermission):
-		return nil, fmt.Errorf("%s: only root and the service user may use it: try sudo", c.path)
-	case err != nil:
-		return nil, err
+	if err != nil {
+		return nil, c.unreachable(err)
 	}
 	defer res.Body.Close()
 	text, err := io.ReadAll(io.LimitReader(res.Body, maxControlAnswer))
 	if err != nil || res.StatusCode == http.StatusOK {
 		return text, err
 	}
+	return nil, answeredError(res, text)
+}
+
+// unreachable says what to do about a socket that cannot be used.
+func (c *ControlClient) unreachable(err error) error {
+	switch {
+	case errors.Is(err, os.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return fmt.Errorf("%s: %w", c.path, ErrNotRunning)
+	case errors.Is(err, os.ErrPermission):
+		return fmt.Errorf("%s: only root and the service user may use it: try sudo", c.path)
+	}
+	return err
+}
+
+func answeredError(res *http.Response, text []byte) error {
 	var e controlError
 	if err := json.Unmarshal(text, &e); err != nil || e.Message == "" {
-		return nil, fmt.Errorf("control socket answered %s", res.Status)
+		return fmt.Errorf("control socket answered %s", res.Status)
 	}
-	return nil, e.err()
+	return e.err()
 }

@@ -35,7 +35,9 @@ func (c *Control) handler() http.Handler {
 	mux.HandleFunc("POST /settings/diff", func(w http.ResponseWriter, r *http.Request) { c.changeSettings(w, r, false) })
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, c.reporter.Status()) })
 	mux.HandleFunc("GET /calls", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, c.reporter.Calls()) })
+	c.officeRoutes(mux)
 	c.addAccounts(mux)
+	c.addRecordings(mux)
 	return c.fence(mux)
 }
 

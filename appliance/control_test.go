@@ -60,7 +60,7 @@ func startControl(t *testing.T, k *memoryKeeper, r Reporter) (*ControlClient, st
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	c, err := NewControl(dir, k, r, slog.New(slog.DiscardHandler))
+	c, err := NewControl(dir, k, r, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +186,7 @@ func TestSocketLeftByAKilledDaemonIsReplaced(t *testing.T) {
 	if _, err := NewControlClient(dir).Status(t.Context()); !errors.Is(err, ErrNotRunning) {
 		t.Errorf("a dead socket: %v", err)
 	}
-	c, err := NewControl(dir, &memoryKeeper{}, fixedReporter{}, slog.New(slog.DiscardHandler))
+	c, err := NewControl(dir, &memoryKeeper{}, fixedReporter{}, nil, slog.New(slog.DiscardHandler))
 	if err != nil {
 		t.Fatal(err)
 	}

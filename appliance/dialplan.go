@@ -3,6 +3,7 @@ package appliance
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -10,7 +11,9 @@ import (
 	"github.com/nyaruka/phonenumbers"
 
 	"deskbridge/bridge"
-	"deskbridge/policy"
+	"deskbridge/frontdesk"
+	"deskbridge/graph"
+	"deskbridge/ivr"
 	"deskbridge/store"
 )
 
@@ -21,6 +24,12 @@ const aliasPrefix = "999"
 type customers interface {
 	Resolve(ctx context.Context, id store.Identity) (bridge.Customer, error)
 	ByAlias(ctx context.Context, alias string) (bridge.Customer, error)
+	Customer(ctx context.Context, id string) (bridge.Customer, error)
+	Availabilities(ctx context.Context) ([]store.Availability, error)
+	SetAvailability(ctx context.Context, a store.Availability) (changed bool, err error)
+	LineState(ctx context.Context, line string) (store.LineState, error)
+	SetLineOverride(ctx context.Context, line string, o *store.HoursOverride, at time.Time) (store.LineState, error)
+	LastMissed(ctx context.Context, lines ...string) (bridge.CDR, error)
 }
 
 // callLine is what the appliance needs of a WhatsApp line.
@@ -29,14 +38,16 @@ type callLine interface {
 	// Terminate and Disown end a call that a crash left open, by Meta's ID or by ours.
 	Terminate(ctx context.Context, wacid string) error
 	Disown(call string)
-	// Permission asks Meta, and says what it answered.
-	Permission(ctx context.Context, c bridge.Customer) (policy.Facts, error)
+	frontdesk.Number
+	CreateTemplate(ctx context.Context, s graph.TemplateSpec) (graph.Template, error)
+	DeleteTemplate(ctx context.Context, name, id string) error
 }
 
 // plant is one version of the settings together with the running things they name. It is immutable: a change of settings
 // makes a new one, and calls that began under the old keep what they got from it.
 type plant struct {
 	settings *Settings
+	codes    ivr.Codes
 	lines    map[string]callLine
 	// phone and trunk give the dialer of a target; nil when there is none of that name.
 	phone func(extension string) bridge.Dialer
@@ -52,105 +63,27 @@ func (p *plant) line(id string) (Line, bool) {
 	return Line{}, false
 }
 
-// dialPlan answers the exchange's two questions, who is rung and may it happen, from the settings in force.
+// dialPlan says who is rung for a call, from the settings in force.
 type dialPlan struct {
 	plant       atomic.Pointer[plant]
 	customers   customers
+	desk        *frontdesk.Desk
+	menus       *ivr.Menus
+	prompts     *ivr.Library
 	ringTimeout time.Duration
 	dialTimeout time.Duration
 	now         func() time.Time
+	log         *slog.Logger
 }
 
-var (
-	_ bridge.Router     = (*dialPlan)(nil)
-	_ bridge.Authorizer = (*dialPlan)(nil)
-)
+var _ bridge.Router = (*dialPlan)(nil)
 
 // Route implements bridge.Router.
 func (d *dialPlan) Route(ctx context.Context, o bridge.Offer) (bridge.Route, bridge.Cause) {
 	if o.Direction == bridge.Inbound {
-		return d.inbound(o)
+		return d.inbound(ctx, o)
 	}
 	return d.outbound(ctx, o)
-}
-
-func (d *dialPlan) inbound(o bridge.Offer) (bridge.Route, bridge.Cause) {
-	p := d.plant.Load()
-	l, ok := p.line(o.Line)
-	if !ok {
-		return bridge.Route{}, bridge.Cause{Fault: bridge.FaultUs, Reason: bridge.ReasonNoRoute, Text: "The line was removed from the settings."}
-	}
-	r := bridge.Route{Line: l.ID, LineName: l.Label(), Customer: o.Customer, RingTimeout: d.ringTimeout}
-	if l.Inbound.RingTimeout > 0 {
-		r.RingTimeout = l.Inbound.RingTimeout
-	}
-	for _, text := range l.Inbound.Ring {
-		t, err := ParseTarget(text)
-		if err != nil {
-			continue // Validate lets no such target through
-		}
-		dialer := p.phone(t.Number)
-		if t.Trunk != "" {
-			dialer = p.trunk(t.Trunk)
-		}
-		if dialer != nil {
-			r.Targets = append(r.Targets, bridge.Target{Dialer: dialer, Name: text, Address: t.Number})
-		}
-	}
-	return r, bridge.Cause{}
-}
-
-func (d *dialPlan) outbound(ctx context.Context, o bridge.Offer) (bridge.Route, bridge.Cause) {
-	p := d.plant.Load()
-	l, number, ok := p.chooseLine(o)
-	if !ok {
-		return bridge.Route{}, bridge.Cause{Fault: bridge.FaultPolicy, Reason: bridge.ReasonRefused, Rule: policy.RuleNotAllowed, Text: "This phone may not dial over a WhatsApp line. Give it a line, or dial the line's prefix first."}
-	}
-	c, cause := d.customer(ctx, number, l.Country)
-	if !cause.IsZero() {
-		return bridge.Route{Line: l.ID}, cause
-	}
-	return bridge.Route{
-		Line: l.ID, LineName: l.Label(), Customer: c, RingTimeout: d.dialTimeout,
-		Targets: []bridge.Target{{Dialer: p.lines[l.ID], Name: "line:" + l.ID}},
-	}, bridge.Cause{}
-}
-
-// chooseLine finds the line of an outbound call: the one whose prefix was dialled, else the caller's own. The prefix is
-// taken off the number. A prefix of a line the caller may not use is an ordinary part of the number.
-func (p *plant) chooseLine(o bridge.Offer) (l Line, number string, ok bool) {
-	def, may := p.rights(o)
-	best := -1
-	for i, line := range p.settings.Lines {
-		pre := line.Outbound.Prefix
-		if pre == "" || !may(line.ID) || !strings.HasPrefix(o.Dialled, pre) {
-			continue
-		}
-		if best < 0 || len(pre) > len(p.settings.Lines[best].Outbound.Prefix) {
-			best = i
-		}
-	}
-	if best >= 0 {
-		l = p.settings.Lines[best]
-		return l, strings.TrimPrefix(o.Dialled, l.Outbound.Prefix), true
-	}
-	l, ok = p.line(def)
-	return l, o.Dialled, ok
-}
-
-// rights are the default line of whoever dialled, and the lines it may use.
-func (p *plant) rights(o bridge.Offer) (def string, may func(line string) bool) {
-	for _, ph := range p.settings.Phones {
-		if o.Peer == "phone:"+ph.Extension {
-			return ph.Line, ph.MayDial
-		}
-	}
-	for _, t := range p.settings.Trunks {
-		if o.Peer == "trunk:"+t.Name {
-			return t.Line, t.MayDial
-		}
-	}
-	return "", func(string) bool { return false }
 }
 
 // customer reads what was dialled: an alias, or a phone number as people of the line's country write it.
@@ -204,23 +137,4 @@ func normalizeNumber(dialled, country string) (string, error) {
 		return "", errBadNumber
 	}
 	return digits, nil
-}
-
-// Authorize implements bridge.Authorizer: the settings' static allow, and for outbound calls Meta's live permission.
-func (d *dialPlan) Authorize(ctx context.Context, a bridge.Attempt) (policy.Decision, error) {
-	p := d.plant.Load()
-	l, ok := p.line(a.Line)
-	facts := policy.Facts{Outbound: a.Direction == bridge.Outbound, LineOn: ok && l.Enabled, Allow: l.Inbound.Enabled}
-	if facts.Outbound {
-		facts.Allow = l.Outbound.Enabled
-		if facts.LineOn && facts.Allow {
-			live, err := p.lines[l.ID].Permission(ctx, a.Customer)
-			if err != nil {
-				return policy.Decision{}, err
-			}
-			facts.Permission, facts.PermissionExpires = live.Permission, live.PermissionExpires
-			facts.CanStart, facts.NextStart = live.CanStart, live.NextStart
-		}
-	}
-	return policy.Decide(facts, d.now()), nil
 }

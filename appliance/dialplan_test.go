@@ -3,11 +3,16 @@ package appliance
 import (
 	"context"
 	"errors"
+	"log/slog"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"deskbridge/bridge"
-	"deskbridge/policy"
+	"deskbridge/frontdesk"
+	"deskbridge/ivr"
 	"deskbridge/store"
 )
 
@@ -52,11 +57,34 @@ func (f fakeCustomers) ByAlias(_ context.Context, alias string) (bridge.Customer
 	return bridge.Customer{}, store.ErrNotFound
 }
 
-// fakeLine is a line with one answer of Meta.
+func (f fakeCustomers) Customer(_ context.Context, id string) (bridge.Customer, error) {
+	return bridge.Customer{ID: id, Phone: strings.TrimPrefix(id, "c-")}, f.err
+}
+
+func (f fakeCustomers) Availabilities(context.Context) ([]store.Availability, error) {
+	return []store.Availability{{Target: "trunk:pbx/201", Available: false}}, f.err
+}
+
+func (f fakeCustomers) SetAvailability(context.Context, store.Availability) (bool, error) {
+	return true, f.err
+}
+
+func (f fakeCustomers) LineState(context.Context, string) (store.LineState, error) {
+	return store.LineState{}, f.err
+}
+
+func (f fakeCustomers) SetLineOverride(context.Context, string, *store.HoursOverride, time.Time) (store.LineState, error) {
+	return store.LineState{}, f.err
+}
+
+func (f fakeCustomers) LastMissed(context.Context, ...string) (bridge.CDR, error) {
+	return bridge.CDR{Line: "sales", Customer: bridge.Customer{ID: "c-6281234567890"}}, f.err
+}
+
+// fakeLine is a line that is never called.
 type fakeLine struct {
-	id    string
-	facts policy.Facts
-	err   error
+	callLine
+	id string
 }
 
 func (l *fakeLine) Dial(context.Context, bridge.Invite, bridge.Notify) (bridge.Leg, error) {
@@ -64,17 +92,24 @@ func (l *fakeLine) Dial(context.Context, bridge.Invite, bridge.Notify) (bridge.L
 }
 func (l *fakeLine) Terminate(context.Context, string) error { return nil }
 func (l *fakeLine) Disown(string)                           {}
-func (l *fakeLine) Permission(context.Context, bridge.Customer) (policy.Facts, error) {
-	return l.facts, l.err
-}
 
 func testPlan(lines map[string]callLine) *dialPlan {
-	d := &dialPlan{customers: fakeCustomers{}, ringTimeout: 25 * time.Second, dialTimeout: time.Minute, now: time.Now}
+	library, err := ivr.NewLibrary(nil, slog.New(slog.DiscardHandler))
+	if err != nil {
+		panic(err)
+	}
+	d := &dialPlan{
+		customers: fakeCustomers{}, ringTimeout: 25 * time.Second, dialTimeout: time.Minute, now: time.Now, log: slog.New(slog.DiscardHandler),
+		menus: ivr.New(ivr.Config{Library: library, Logger: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry()}),
+		desk:  frontdesk.New(frontdesk.Config{}),
+	}
 	d.plant.Store(&plant{
+		codes: ivr.DefaultCodes,
 		settings: &Settings{
 			Lines: []Line{
 				{ID: "sales", Enabled: true, Country: "ID", Outbound: OutboundRoute{Enabled: true, Prefix: "8"}},
-				{ID: "help", Enabled: true, Country: "DE", Outbound: OutboundRoute{Enabled: true, Prefix: "81"}, Inbound: InboundRoute{Enabled: true, Ring: []string{"phone:1001", "trunk:pbx/200", "phone:1009"}, RingTimeout: 10 * time.Second}},
+				{ID: "help", Enabled: true, Country: "DE", Outbound: OutboundRoute{Enabled: true, Prefix: "81"}, Inbound: InboundRoute{Enabled: true, Ring: []string{"phone:1001", "trunk:pbx/200", "phone:1009", "trunk:pbx/201"}, RingTimeout: 10 * time.Second,
+					Overflow: []string{"trunk:pbx/300"}, Menu: true}},
 				{ID: "off"},
 			},
 			Trunks: []Trunk{{Name: "pbx", Lines: []string{"sales", "help"}}, {Name: "1001", Line: "help"}},
@@ -120,42 +155,35 @@ func TestOutboundCallsTakeTheLineOfTheirPrefixOrTheirPhone(t *testing.T) {
 	}
 }
 
-func TestInboundCallsRingWhatTheLineNames(t *testing.T) {
+func TestInboundCallsRingWhatTheLineNamesThenTheOverflowThenAVoice(t *testing.T) {
 	d := testPlan(nil)
 	r, cause := d.Route(t.Context(), bridge.Offer{Direction: bridge.Inbound, Line: "help", Customer: bridge.Customer{ID: "c"}})
 	if !cause.IsZero() || len(r.Targets) != 2 || r.Targets[1].Name != "trunk:pbx/200" || r.Targets[1].Address != "200" || r.RingTimeout != 10*time.Second {
 		t.Errorf("%+v, %v", r, cause)
+	}
+	if len(r.Next) != 2 || r.Next[0].Targets[0].Name != "trunk:pbx/300" || r.Next[0].RingTimeout != overflowRing || r.Next[1].Targets[0].Name != "menu:closed" {
+		t.Errorf("then %+v", r.Next)
 	}
 	if _, cause := d.Route(t.Context(), bridge.Offer{Direction: bridge.Inbound, Line: "gone"}); cause.Reason != bridge.ReasonNoRoute {
 		t.Errorf("a line that was removed: %v", cause)
 	}
 }
 
-func TestAuthorizeAsksMetaOnlyWhenItMustAndDeniesTheUnknown(t *testing.T) {
-	down := &fakeLine{err: &bridge.CauseError{Cause: bridge.Cause{Reason: bridge.ReasonUpstream}}}
-	may := &fakeLine{facts: policy.Facts{Permission: policy.PermissionPermanent, CanStart: true}}
-	unknown := &fakeLine{}
-	for _, c := range []struct {
-		name    string
-		line    *fakeLine
-		attempt bridge.Attempt
-		rule    string
-	}{
-		{"allowed", may, bridge.Attempt{Direction: bridge.Outbound, Line: "sales"}, policy.RuleAllowed},
-		{"Meta does not know", unknown, bridge.Attempt{Direction: bridge.Outbound, Line: "sales"}, policy.RulePermissionUnknown},
-		{"Meta is down", down, bridge.Attempt{Direction: bridge.Outbound, Line: "sales"}, "error"},
-		{"a line that is off is not asked about", down, bridge.Attempt{Direction: bridge.Outbound, Line: "off"}, policy.RuleLineOff},
-		{"a line that was removed", down, bridge.Attempt{Direction: bridge.Outbound, Line: "gone"}, policy.RuleLineOff},
-		{"inbound is not asked about", down, bridge.Attempt{Direction: bridge.Inbound, Line: "help"}, policy.RuleAllowed},
-		{"inbound switched off", down, bridge.Attempt{Direction: bridge.Inbound, Line: "sales"}, policy.RuleNotAllowed},
-	} {
-		d, err := testPlan(map[string]callLine{"sales": c.line, "help": c.line, "off": c.line}).Authorize(t.Context(), c.attempt)
-		if err != nil {
-			d.Rule = "error"
+func TestACallButtonLeadsToItsAgentFirst(t *testing.T) {
+	d := testPlan(nil)
+	for payload, first := range map[string]string{"agent=trunk:pbx/200": "trunk:pbx/200", "agent=trunk:pbx/999": "phone:1001", "order-4711": "phone:1001", "agent=": "phone:1001"} {
+		r, _ := d.Route(t.Context(), bridge.Offer{Direction: bridge.Inbound, Line: "help", Payload: payload})
+		if r.Targets[0].Name != first || (first != "phone:1001") != (len(r.Targets) == 1) {
+			t.Errorf("payload %q rings %+v first", payload, r.Targets)
 		}
-		if d.Rule != c.rule || d.Allowed != (c.rule == policy.RuleAllowed) {
-			t.Errorf("%s: %+v, %v", c.name, d, err)
-		}
+	}
+}
+
+func TestThePhonesOfAllStagesTogetherRingNoLongerThanMetaWaits(t *testing.T) {
+	stages := []bridge.Stage{{RingTimeout: 15 * time.Second}, {RingTimeout: 30 * time.Second}, {RingTimeout: 20 * time.Second}}
+	limitRing(stages)
+	if got := stages[0].RingTimeout + stages[1].RingTimeout + stages[2].RingTimeout; got != maxInboundRing {
+		t.Errorf("they ring %v in all", got)
 	}
 }
 

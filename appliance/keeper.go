@@ -9,7 +9,9 @@ import (
 	"time"
 
 	"deskbridge/bridge"
+	"deskbridge/frontdesk"
 	"deskbridge/graph"
+	"deskbridge/recorder"
 	"deskbridge/sip"
 	"deskbridge/store"
 	"deskbridge/whatsapp"
@@ -94,6 +96,7 @@ func (k *keeper) read(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.complete() // what an older version stored lacks newer options
 	if err := s.Resolve(); err != nil {
 		k.app.log.Warn("a secret could not be read again; its last known value stays in use", "err", err)
 	}
@@ -106,6 +109,7 @@ func (k *keeper) read(ctx context.Context) error {
 
 // Apply implements SettingsKeeper.
 func (k *keeper) Apply(ctx context.Context, next *Settings) error {
+	next.complete()
 	if err := next.Validate(); err != nil {
 		return err
 	}
@@ -143,6 +147,8 @@ type built struct {
 	lines    map[string]callLine
 	list     []*whatsapp.Line
 	clients  []*graph.Client
+	desk     []frontdesk.LineConfig
+	archive  *recorder.Archive
 }
 
 func (k *keeper) build(s *Settings) (*built, error) {
@@ -150,20 +156,29 @@ func (k *keeper) build(s *Settings) (*built, error) {
 	if err := b.sip.Validate(); err != nil {
 		return nil, err
 	}
+	var err error
+	if b.archive, err = buildArchive(s); err != nil {
+		return nil, err
+	}
 	for _, l := range s.Lines {
 		client := graph.NewClient(graph.ClientConfig{
 			BaseURL: firstOf(l.GraphBaseURL, k.app.cfg.Graph.BaseURL), Version: k.app.cfg.Graph.Version,
 			Token: graph.NewSecret(l.AccessToken.Reveal()), AppSecret: graph.NewSecret(l.AppSecret.Reveal()),
-			Registerer: k.app.registry, Logger: k.app.log.With("part", "graph"),
+			Registerer: k.app.registry, Logger: k.app.log.With("part", "graph"), Now: k.app.opt.Now,
 		})
 		line, err := whatsapp.NewLine(whatsapp.LineConfig{
-			ID: l.ID, PhoneNumberID: l.PhoneNumberID, DisplayNumber: l.DisplayNumber,
+			ID: l.ID, PhoneNumberID: l.PhoneNumberID, Account: l.WABAID, DisplayNumber: l.DisplayNumber,
 			AppSecret: graph.NewSecret(l.AppSecret.Reveal()), VerifyToken: graph.NewSecret(l.VerifyToken.Reveal()),
 			Graph: client, Hub: k.app.hub,
 		})
 		if err != nil {
 			return nil, err
 		}
+		desk, err := s.desk(l, line)
+		if err != nil {
+			return nil, err
+		}
+		b.desk = append(b.desk, desk)
 		b.clients = append(b.clients, client)
 		b.lines[l.ID] = line
 		b.list = append(b.list, line)
@@ -177,7 +192,9 @@ func (k *keeper) swap(b *built) error {
 		return err
 	}
 	k.app.webhook.SetLines(b.list...)
+	k.app.desk.SetLines(b.desk)
 	k.app.plan.plant.Store(k.plant(b.settings, b.lines))
+	k.app.recordings.apply(b.settings, b.archive)
 	for _, c := range k.clients {
 		c.Close() // idle connections only: calls in progress keep their client
 	}
@@ -197,7 +214,7 @@ func (k *keeper) stop(context.Context) error {
 func (k *keeper) plant(s *Settings, lines map[string]callLine) *plant {
 	endpoint := k.app.sip
 	return &plant{
-		settings: s, lines: lines,
+		settings: s, codes: s.featureCodes(), lines: lines,
 		phone: func(extension string) bridge.Dialer {
 			if p, ok := endpoint.Phone(extension); ok {
 				return p
@@ -214,7 +231,7 @@ func (k *keeper) plant(s *Settings, lines map[string]callLine) *plant {
 }
 
 // sipSettings are the settings as package sip wants them. What is switched off is left out: it can neither be rung nor
-// call.
+// call. Which line a call is for is the dial plan's to say: a code or a prefix may go before the number.
 func sipSettings(s *Settings) sip.Settings {
 	var out sip.Settings
 	for _, t := range s.Trunks {
@@ -224,7 +241,7 @@ func sipSettings(s *Settings) sip.Settings {
 		out.Trunks = append(out.Trunks, sip.TrunkConfig{
 			Name: t.Name, Host: t.Host, Port: t.Port, Transport: t.Transport, Addresses: t.Networks(), Register: t.Register,
 			Domain: t.Domain, Username: t.Username, AuthUser: t.AuthUser, Password: sip.Secret(t.Password.Reveal()), Expires: t.Expires,
-			Codecs: t.MediaCodecs(), PTime: t.PTime, DialPattern: dialPattern(t), Line: t.Line,
+			Codecs: t.MediaCodecs(), PTime: t.PTime, DialPattern: dialPattern(t),
 		})
 	}
 	for _, p := range s.Phones {
@@ -232,7 +249,7 @@ func sipSettings(s *Settings) sip.Settings {
 			continue
 		}
 		out.Phones = append(out.Phones, sip.PhoneConfig{
-			User: p.Extension, Password: sip.Secret(p.Password.Reveal()), Codecs: p.MediaCodecs(), PTime: p.PTime, Line: p.Line,
+			User: p.Extension, Password: sip.Secret(p.Password.Reveal()), Codecs: p.MediaCodecs(), PTime: p.PTime,
 		})
 	}
 	return out

@@ -19,13 +19,14 @@ import (
 func (a *App) buildPanel() error {
 	c := a.cfg.Admin
 	data := panelStore{a.store}
-	a.accounts = admin.NewAccounts(admin.Stores{Accounts: data, Credentials: data, Audit: data}, time.Now)
+	a.accounts = admin.NewAccounts(admin.Stores{Accounts: data, Credentials: data, Audit: data}, a.opt.Now)
 	if c.Listen == "" {
 		return nil
 	}
 	o := admin.Options{
 		Listen: c.Listen, Accounts: a.accounts, Audit: data, Calls: data, Live: panelLive{a.exchange}, Settings: panelSettings{a.keeper},
-		System: panelSystem{a}, Log: a.log.With("part", "admin"),
+		System: panelSystem{a}, Sounds: panelSound{a.recordings, a.exchange}, Customers: panelDesk{a}, Callbacks: panelDesk{a}, Agents: panelDesk{a}, Lines: panelDesk{a},
+		Recordings: a.recordings.Links(), Log: a.log.With("part", "admin"), Now: a.opt.Now,
 	}
 	if c.TLS.CertFile != "" {
 		pair, err := tls.LoadX509KeyPair(c.TLS.CertFile, c.TLS.KeyFile)

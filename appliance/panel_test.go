@@ -219,16 +219,17 @@ func TestSettingsThroughThePanel(t *testing.T) {
 	if _, body, _ := p.do(http.MethodPost, "/settings/diff", doc); body != "{\"changes\":[]}\n" {
 		t.Errorf("the exported document changes something: %s", body)
 	}
-	var s map[string][]map[string]any
+	var s map[string]any
 	w.must(json.Unmarshal([]byte(doc), &s))
-	s["lines"][0]["name"] = "Größe \"quoted\"\t: {flow}, [x] # 😀 \u2028" // nothing a YAML reader may trip over
-	s["lines"][0]["inbound"].(map[string]any)["enabled"] = false
-	s["phones"] = append(s["phones"], map[string]any{"extension": "0042", "password": "12345678", "ptime": "40ms"})
+	line := s["lines"].([]any)[0].(map[string]any)
+	line["name"] = "Größe \"quoted\"\t: {flow}, [x] # 😀 \u2028" // nothing a YAML reader may trip over
+	line["inbound"].(map[string]any)["enabled"] = false
+	s["phones"] = append(s["phones"].([]any), map[string]any{"extension": "0042", "password": "12345678", "ptime": "40ms"})
 	next := marshal(t, s)
 	if status, body, _ := p.do(http.MethodPut, "/settings", next, "If-Match", h.Get("ETag")); status != 422 || !strings.Contains(body, "lines[0].name") {
 		t.Errorf("a control character in a name: %d %s", status, body)
 	}
-	s["lines"][0]["name"] = "Größe \"quoted\": {flow}, [x] # 😀"
+	line["name"] = "Größe \"quoted\": {flow}, [x] # 😀"
 	next = marshal(t, s)
 	status, body, changed := p.do(http.MethodPut, "/settings", next, "If-Match", h.Get("ETag"))
 	if status != 200 || !strings.Contains(body, "phones[0042].password") || containsOneOf(body, "12345678") {
@@ -244,7 +245,7 @@ func TestSettingsThroughThePanel(t *testing.T) {
 		t.Errorf("settings %s", body)
 	}
 	// A file of the machine is not read for somebody at a browser.
-	s["phones"][1]["password"] = "file:/etc/hostname"
+	s["phones"].([]any)[1].(map[string]any)["password"] = "file:/etc/hostname"
 	if status, body, _ := p.do(http.MethodPost, "/settings/diff", marshal(t, s)); status != 422 || !strings.Contains(body, "phones[1].password") {
 		t.Errorf("a reference to a file: %d %s", status, body)
 	}

@@ -16,6 +16,11 @@ type Settings struct {
 	Trunks []Trunk `yaml:"trunks" json:"trunks" doc:"Links to PBXs."`
 	Phones []Phone `yaml:"phones" json:"phones" doc:"Phones and softphones that register straight to the appliance."`
 
+	Policy PolicySettings `yaml:"policy" json:"policy" doc:"How often customers may be asked and called, on every line that says nothing else. Never looser than Meta's own limits."`
+	Codes  []FeatureCode  `yaml:"codes" json:"codes,omitempty" doc:"Feature codes that agents dial. Empty: the built-in ones, see the operator's handbook."`
+
+	Recording RecordingSettings `yaml:"recording" json:"recording,omitzero" doc:"How long recordings are kept, and who else may open them."`
+
 	origin source
 }
 
@@ -34,15 +39,28 @@ type Line struct {
 	AccessToken   Secret `yaml:"access_token" json:"access_token" example:"file:/etc/deskbridge/secrets/access_token" doc:"System user token with whatsapp_business_messaging and whatsapp_business_management."`
 	GraphBaseURL  string `yaml:"graph_base_url" json:"graph_base_url,omitempty" doc:"Overrides graph.base_url of the static file for this line."`
 
-	Inbound  InboundRoute  `yaml:"inbound" json:"inbound" doc:"Calls from customers."`
-	Outbound OutboundRoute `yaml:"outbound" json:"outbound" doc:"Calls to customers."`
+	Language   string `yaml:"language" json:"language,omitempty" default:"en" oneof:"en id" doc:"What the line's customers are spoken and written to in: en or id."`
+	TestNumber bool   `yaml:"test_number" json:"test_number,omitempty" default:"false" doc:"One of Meta's test numbers, whose limits are wider."`
+
+	Inbound  InboundRoute    `yaml:"inbound" json:"inbound" doc:"Calls from customers."`
+	Outbound OutboundRoute   `yaml:"outbound" json:"outbound" doc:"Calls to customers."`
+	Hours    HoursSettings   `yaml:"hours" json:"hours,omitzero" doc:"When customers may call. Without a time zone: always."`
+	Policy   LinePolicy      `yaml:"policy" json:"policy,omitzero" doc:"Limits of this line, if not those of the top level."`
+	Messages MessageSettings `yaml:"messages" json:"messages,omitzero" doc:"The words the line sends in chat."`
+	Meta     MetaSettings    `yaml:"meta" json:"meta,omitzero" doc:"How the number's calling settings at Meta are to be. What is empty is left alone."`
+
+	Recording LineRecording `yaml:"recording" json:"recording,omitzero" doc:"Whether calls are recorded."`
 }
 
 // InboundRoute says who is rung when a customer calls a line.
 type InboundRoute struct {
-	Enabled     bool          `yaml:"enabled" json:"enabled" default:"true" doc:"Off: inbound calls are rejected."`
-	Ring        []string      `yaml:"ring" json:"ring,omitempty" example:"[phone:1001, trunk:pbx/200]" doc:"Who rings, all at once; the first to answer gets the call. phone:EXTENSION or trunk:NAME/NUMBER."`
-	RingTimeout time.Duration `yaml:"ring_timeout" json:"ring_timeout,omitempty" default:"0s" doc:"5s to 55s; 0s: calls.ring_timeout of the static file."`
+	Enabled         bool          `yaml:"enabled" json:"enabled" default:"true" doc:"Off: inbound calls are rejected."`
+	Ring            []string      `yaml:"ring" json:"ring,omitempty" example:"[phone:1001, trunk:pbx/200]" doc:"Who rings, all at once; the first to answer gets the call. phone:EXTENSION or trunk:NAME/NUMBER."`
+	RingTimeout     time.Duration `yaml:"ring_timeout" json:"ring_timeout,omitempty" default:"0s" doc:"5s to 55s; 0s: calls.ring_timeout of the static file."`
+	Overflow        []string      `yaml:"overflow" json:"overflow,omitempty" example:"[phone:1009]" doc:"Who rings when nobody of ring took the call: the super agents."`
+	OverflowTimeout time.Duration `yaml:"overflow_timeout" json:"overflow_timeout,omitempty" default:"0s" doc:"How long they ring. 5s to 55s; 0s: 20s."`
+	Menu            bool          `yaml:"menu" json:"menu" default:"true" doc:"When nobody takes the call, a voice says so and takes a callback request. Off: the call just ends."`
+	CallbackWithin  time.Duration `yaml:"callback_within" json:"callback_within,omitempty" default:"0s" doc:"How soon, counted in call hours, a customer who asked is to be called back. 0s: 2h."`
 }
 
 // OutboundRoute says whether and how customers are dialled over a line.
@@ -70,18 +88,23 @@ type Trunk struct {
 	Extensions []string      `yaml:"extensions" json:"extensions,omitempty" example:"[2xx]" doc:"Internal numbers of the PBX that calls may go to; x stands for any digit. Calls never leave the company over a trunk."`
 	Line       string        `yaml:"line" json:"line,omitempty" example:"sales" doc:"Line of calls that come from this trunk without a line's prefix. Empty: the prefix is needed."`
 	Lines      []string      `yaml:"lines" json:"lines,omitempty" example:"[sales]" doc:"Lines this trunk may dial over. Empty: only its default line."`
+	Refusal    string        `yaml:"refusal" json:"refusal,omitempty" default:"menu" oneof:"menu announce reject" doc:"What a caller hears whose customer may not be called: a menu that says why and what next; an announcement of the reason without being answered, then the SIP refusal 403; or just the refusal."`
+	Language   string        `yaml:"language" json:"language,omitempty" default:"en" oneof:"en id" doc:"Language of the menus its callers hear."`
 }
 
 // Phone is a telephone that registers straight to the appliance.
 type Phone struct {
-	Extension string        `yaml:"extension" json:"extension" example:"\"1001\"" doc:"Its number and user name, 2 to 8 digits."`
-	Name      string        `yaml:"name" json:"name,omitempty" example:"Ayu" doc:"Who uses it."`
-	Enabled   bool          `yaml:"enabled" json:"enabled" default:"true" doc:"Off: it can neither register nor call."`
-	Password  Secret        `yaml:"password" json:"password" example:"file:/etc/deskbridge/secrets/1001" doc:"At least 8 characters."`
-	Codecs    []string      `yaml:"codecs" json:"codecs,omitempty" doc:"As for trunks."`
-	PTime     time.Duration `yaml:"ptime" json:"ptime" default:"20ms" doc:"As for trunks."`
-	Line      string        `yaml:"line" json:"line,omitempty" example:"sales" doc:"Line of its calls without a line's prefix."`
-	Lines     []string      `yaml:"lines" json:"lines,omitempty" doc:"Lines it may dial over. Empty: only its default line."`
+	Extension  string        `yaml:"extension" json:"extension" example:"\"1001\"" doc:"Its number and user name, 2 to 8 digits."`
+	Name       string        `yaml:"name" json:"name,omitempty" example:"Ayu" doc:"Who uses it."`
+	Enabled    bool          `yaml:"enabled" json:"enabled" default:"true" doc:"Off: it can neither register nor call."`
+	Password   Secret        `yaml:"password" json:"password" example:"file:/etc/deskbridge/secrets/1001" doc:"At least 8 characters."`
+	Codecs     []string      `yaml:"codecs" json:"codecs,omitempty" doc:"As for trunks."`
+	PTime      time.Duration `yaml:"ptime" json:"ptime" default:"20ms" doc:"As for trunks."`
+	Line       string        `yaml:"line" json:"line,omitempty" example:"sales" doc:"Line of its calls without a line's prefix."`
+	Lines      []string      `yaml:"lines" json:"lines,omitempty" doc:"Lines it may dial over. Empty: only its default line."`
+	Refusal    string        `yaml:"refusal" json:"refusal,omitempty" default:"menu" oneof:"menu announce reject" doc:"As for trunks."`
+	Language   string        `yaml:"language" json:"language,omitempty" default:"en" oneof:"en id" doc:"Language of the menus it hears."`
+	Supervisor bool          `yaml:"supervisor" json:"supervisor,omitempty" default:"false" doc:"May open and close lines by feature code."`
 }
 
 // ParseSettings reads a settings document; name stands in error messages. The error joins every problem found, each a

@@ -152,8 +152,11 @@ func TestDiffNamesWhatChangedAndHidesSecrets(t *testing.T) {
 		"~ phones[1001].password: (set) -> (set) (changed)",
 		"+ phones[1002].enabled: true",
 		"+ phones[1002].extension: 1002",
+		"+ phones[1002].language: en",
 		"+ phones[1002].password: (set)",
 		"+ phones[1002].ptime: 20ms",
+		"+ phones[1002].refusal: menu",
+		"+ phones[1002].supervisor: false",
 		"~ trunks[pbx].host: 192.0.2.5 -> 192.0.2.6",
 	}
 	if d := cmp.Diff(want, got); d != "" {

@@ -48,6 +48,10 @@ func (s *Settings) validate(p *problems) {
 	for i, ph := range s.Phones {
 		v.phone(fmt.Sprintf("phones[%d]", i), ph)
 	}
+	checkOneOf(reflect.ValueOf(s.Policy), "policy", p)
+	v.policy("policy", s.Policy.Profile, s.Policy.Custom, false)
+	v.codes()
+	v.recording(s.Recording)
 }
 
 func checkCount(p *problems, path string, n, limit int) {
@@ -158,23 +162,31 @@ func (v settingsValidator) line(at string, l Line) {
 	if pre := l.Outbound.Prefix; pre != "" && !prefixForm.MatchString(pre) {
 		v.p.add(at+".outbound.prefix", fmt.Sprintf("%q cannot be dialled", pre), "use 1 to 8 of the keys 0-9 * #")
 	}
+	if d := l.Inbound.OverflowTimeout; d != 0 {
+		checkRange(v.p, at+".inbound.overflow_timeout", d, minRing, maxRing)
+	}
+	if d := l.Inbound.CallbackWithin; d != 0 {
+		checkRange(v.p, at+".inbound.callback_within", d, time.Minute, 7*24*time.Hour)
+	}
 	v.ring(at+".inbound.ring", l)
+	v.targets(at+".inbound.overflow", l.Inbound.Overflow)
+	checkOneOf(reflect.ValueOf(l), at, v.p)
+	v.hours(at+".hours", l.Hours)
+	if l.Policy.Profile != "" {
+		v.policy(at+".policy", l.Policy.Profile, l.Policy.Custom, l.TestNumber)
+	} else if l.Policy.Custom != (CustomSettings{}) {
+		v.p.add(at+".policy.custom", "has numbers, though the profile is not custom", "set profile: custom, or remove them")
+	}
+	v.messages(at+".messages", l.Messages)
+	v.meta(at+".meta", l)
+	v.lineRecording(at+".recording", l)
 }
 
 func (v settingsValidator) ring(at string, l Line) {
 	if l.Enabled && l.Inbound.Enabled && len(l.Inbound.Ring) == 0 {
 		v.p.add(at, "nobody would ring", "name at least one phone:EXTENSION or trunk:NAME/NUMBER, or set inbound.enabled: false")
 	}
-	checkCount(v.p, at, len(l.Inbound.Ring), maxRings)
-	seen := map[string]bool{}
-	for i, text := range l.Inbound.Ring {
-		path := fmt.Sprintf("%s[%d]", at, i)
-		if seen[text] {
-			v.p.add(path, fmt.Sprintf("%q stands here twice", text), "remove one")
-		}
-		seen[text] = true
-		v.target(path, text)
-	}
+	v.targets(at, l.Inbound.Ring)
 }
 
 func (v settingsValidator) target(path, text string) {
@@ -266,6 +278,7 @@ func (v settingsValidator) phone(at string, ph Phone) {
 	}
 	v.codecs(at, ph.Codecs, ph.PTime)
 	v.mayUse(at, ph.Line, ph.Lines)
+	checkOneOf(reflect.ValueOf(ph), at, v.p)
 }
 
 func (v settingsValidator) codecs(at string, names []string, ptime time.Duration) {

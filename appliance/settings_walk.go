@@ -53,6 +53,16 @@ func (s *Settings) eachSecret(visit func(index, named string, secret *Secret)) {
 	})
 }
 
+// complete gives every word that was left out its default, as a document would: settings that a program made are then the same
+// as their export read back.
+func (s *Settings) complete() {
+	walk(reflect.ValueOf(s).Elem(), "", "", func(n node) {
+		if word := n.tag.Get("default"); word != "" && n.value.Kind() == reflect.String && n.value.String() == "" {
+			n.value.SetString(word)
+		}
+	})
+}
+
 // show writes a value the way an export and a diff show it.
 func show(v reflect.Value) string {
 	switch x := v.Interface().(type) {

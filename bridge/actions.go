@@ -9,16 +9,28 @@ import (
 // perform does one action of the state machine. from is the leg whose event led here, nil for the call's own inputs.
 func (c *call) perform(a action, from *end) {
 	switch a {
+	case actDecide:
+		c.decide()
 	case actPrepareA:
-		c.a.leg.Prepare()
+		if !c.accepted {
+			c.a.leg.Prepare()
+		}
 	case actDial:
 		c.dial()
+	case actNextStage:
+		c.nextStage()
+	case actLeave:
+		c.leave()
 	case actAlertA:
 		c.at.rang = time.Now()
-		c.update(func(r *CDR) { r.RangAt = c.at.rang })
+		c.update(func(r *CDR) {
+			if r.RangAt.IsZero() {
+				r.RangAt = c.x.cfg.Now()
+			}
+		})
 		c.observe("dial_to_ring", c.at.dialled, c.at.rang)
 		c.record(FactRung)
-		c.a.leg.Alert()
+		c.alert()
 	case actPickWinner:
 		c.pickWinner(from)
 	case actDropSurplus:
@@ -28,18 +40,13 @@ func (c *call) perform(a action, from *end) {
 	case actJoin:
 		c.join()
 	case actAcceptA:
-		c.timer.Reset(acceptTimeout)
-		c.a.leg.Accept()
+		c.acceptA()
 	case actAnswered:
-		c.timer.Stop()
-		c.at.accepted = time.Now()
-		c.update(func(r *CDR) { r.AnsweredAt = c.at.accepted })
-		c.observe("answer_to_accept", c.at.answered, c.at.accepted)
-		c.record(FactAnswered)
-		if c.holder != nil { // it held before leg A was accepted
-			from, c.holder = c.holder, nil
-			c.step(inHold, from)
-		}
+		c.answered()
+	case actAnnounce:
+		c.announce()
+	case actRecord:
+		c.startRecording()
 	case actNoteHold:
 		c.holder = from
 	case actNoteResume:
@@ -55,10 +62,83 @@ func (c *call) perform(a action, from *end) {
 	}
 }
 
-// dial rings every target at once.
+// acceptA answers leg A, or speaks to it unanswered where the stage wants that.
+func (c *call) acceptA() {
+	c.timer.Reset(acceptTimeout)
+	speaker, can := c.a.leg.(Announcer)
+	switch {
+	case c.accepted:
+		c.post(message{leg: c.a, event: Event{Kind: EventAccepted, At: time.Now()}})
+	case c.route.Early && can:
+		speaker.Announce()
+	case c.route.Early:
+		c.blame(c.verdict)
+		c.step(inHangup, nil)
+	default:
+		c.a.leg.Accept()
+	}
+}
+
+// answered is the moment both ends are there. A menu is nobody: a call that only a menu took was not answered.
+func (c *call) answered() {
+	c.timer.Stop()
+	c.at.accepted = time.Now()
+	c.observe("answer_to_accept", c.at.answered, c.at.accepted)
+	c.update(func(r *CDR) {
+		switch {
+		case c.winner.leg.Kind() == KindMenu:
+			r.MenuAt = c.x.cfg.Now()
+		case r.AnsweredAt.IsZero():
+			r.AnsweredAt = c.x.cfg.Now()
+		}
+	})
+	c.record(FactAnswered)
+}
+
+// alert tells leg A that the other side rings; one that was answered already hears it instead.
+func (c *call) alert() {
+	switch {
+	case !c.accepted:
+		c.a.leg.Alert()
+	case c.x.cfg.Ringback != nil:
+		c.stopMusic()
+		c.music = c.x.cfg.Ringback(c.a.leg.Stream())
+	}
+}
+
+// nextStage gives up on the targets that did not take the call.
+func (c *call) nextStage() {
+	for _, e := range c.b {
+		if !e.gone {
+			e.leg.Hangup(Cause{Fault: FaultCallee, Reason: ReasonNoAnswer})
+		}
+	}
+	c.left = append(c.left, c.b...)
+	c.b = nil
+	c.route.Stage, c.route.Next = c.route.Next[0], c.route.Next[1:]
+}
+
+// leave hangs up leg B, whose place another is to take.
+func (c *call) leave() {
+	c.stopMusic()
+	c.a.leg.Stream().SetSink(nil)
+	c.winner.leg.Stream().SetSink(nil)
+	c.joined = [2]media.Format{}
+	c.winner.leg.Hangup(Cause{Fault: FaultNobody, Reason: ReasonHangup})
+	c.left = append(c.left, c.b...)
+	c.b, c.winner, c.holder = nil, nil, nil
+	c.verdict = Cause{}
+	c.tape.mark(MarkTransfer)
+}
+
+// dial rings every target of the stage at once.
 func (c *call) dial() {
+	first := c.at.dialled.IsZero()
 	c.at.dialled = time.Now()
-	c.observe("offer_to_dial", c.offer.Received, c.at.dialled)
+	if first {
+		c.observe("offer_to_dial", c.offer.Received, c.at.dialled)
+	}
+	c.timer.Stop()
 	if c.route.RingTimeout > 0 {
 		c.timer.Reset(c.route.RingTimeout)
 	}
@@ -67,7 +147,7 @@ func (c *call) dial() {
 		Payload: c.offer.Payload,
 	}
 	if c.offer.Direction == Outbound {
-		inv.Deadline = c.offer.Received.Add(decideTimeout)
+		inv.Deadline = c.at.decide.Add(decideTimeout)
 	}
 	for _, t := range c.route.Targets {
 		e := &end{target: t}
@@ -82,8 +162,7 @@ func (c *call) dial() {
 		c.b = append(c.b, e)
 	}
 	if c.allTargetsGone() {
-		c.cause = c.worstCause()
-		c.step(inUnroutable, nil)
+		c.nobody(c.worstCause(), inUnroutable)
 	}
 }
 
@@ -95,7 +174,7 @@ func (c *call) pickWinner(e *end) {
 		ring = c.at.dialled
 	}
 	c.observe("ring_to_answer", ring, c.at.answered)
-	if c.offer.Direction == Inbound {
+	if c.offer.Direction == Inbound && e.leg.Kind() != KindMenu {
 		c.update(func(r *CDR) { r.Agent = e.target.Name })
 	}
 	for _, l := range c.b {
@@ -109,6 +188,17 @@ func (c *call) pickWinner(e *end) {
 // join connects both directions, anew when a format changed. A leg whose format is not known yet (late offer) is joined by
 // the EventFormat that follows.
 func (c *call) join() {
+	if c.state == stateAnswering && c.mustAnnounce() {
+		return // they hear the announcement first, and each other after it
+	}
+	if from := c.holder; from != nil && c.state == stateTalking { // it held before the two could be joined
+		c.holder = nil
+		c.step(inHold, from)
+		return
+	}
+	if c.holder == nil {
+		c.stopMusic()
+	}
 	a, b := c.a.leg.Stream(), c.winner.leg.Stream()
 	formats := [2]media.Format{a.Format(), b.Format()}
 	if formats[0].Codec == media.CodecNone || formats[1].Codec == media.CodecNone || formats == c.joined {
@@ -135,6 +225,7 @@ func (c *call) hold(from *end) {
 	if c.holder == nil {
 		c.holder = from
 		c.record(FactHeld)
+		c.tape.mark(MarkHold)
 	}
 	c.stopMusic()
 	if c.x.cfg.HoldMusic == nil {
@@ -151,6 +242,7 @@ func (c *call) resume() {
 	c.stopMusic()
 	c.join()
 	c.record(FactResumed)
+	c.tape.mark(MarkResumed)
 }
 
 func (c *call) stopMusic() {
@@ -164,9 +256,10 @@ func (c *call) stopMusic() {
 func (c *call) hangup() {
 	c.cancel()
 	c.stopMusic()
+	c.tape.close(c)
 	c.timer.Reset(endTimeout)
-	for _, e := range append([]*end{c.a}, c.b...) {
-		if e != nil && e.leg != nil && !e.gone {
+	for _, e := range c.ends() {
+		if e.leg != nil && !e.gone {
 			e.leg.Hangup(c.cause)
 		}
 	}
@@ -176,9 +269,12 @@ func (c *call) hangup() {
 func (c *call) finish() {
 	now := time.Now()
 	c.meter()
-	c.update(func(r *CDR) { r.EndedAt, r.Cause, r.Wacid = now, c.cause, c.wacid() })
+	if cdr := c.snapshot(); cdr.AnsweredAt.IsZero() && !cdr.MenuAt.IsZero() && !c.verdict.IsZero() {
+		c.cause = c.verdict
+	}
+	c.update(func(r *CDR) { r.EndedAt, r.Cause, r.Wacid = c.x.cfg.Now(), c.cause, c.wacid() })
 	kind := FactEnded
-	if c.cause.Reason == ReasonRefused && c.at.dialled.IsZero() {
+	if c.cause.Reason == ReasonRefused && (c.at.dialled.IsZero() || !c.verdict.IsZero()) {
 		kind = FactRefused
 	}
 	c.record(kind)
@@ -217,8 +313,8 @@ func (c *call) observe(stage string, from, to time.Time) {
 }
 
 func (c *call) meter() {
-	for _, e := range append([]*end{c.a}, c.b...) {
-		if e != nil && e.leg != nil && !e.gone {
+	for _, e := range c.ends() {
+		if e.leg != nil && !e.gone {
 			c.meterEnd(e)
 		}
 	}

@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -26,40 +27,46 @@ type call struct {
 	offer Offer
 	log   *slog.Logger
 
-	inbox     inbox
-	ctx       context.Context // ends when the call begins to end: cancels deciding and dialling
-	cancel    context.CancelFunc
-	decideEnd chan struct{} // closed when the deciding goroutine is gone
-	decided   bool          // it has said what it had to say: no fact of its can come after the final one
+	summons  *Summons // the call begins by ringing the agent; nil: it came in
+	inbox    inbox
+	ctx      context.Context // ends when the call begins to end: cancels deciding and dialling
+	cancel   context.CancelFunc
+	deciding sync.WaitGroup
+	decided  bool // deciding has said what it had to say: no fact of its can come after the final one
 
-	state  state
-	a      *end
-	b      []*end
-	winner *end
-	holder *end // who holds the other, nil while nobody does
-	cause  Cause
-	route  Route
-	timer  *time.Timer
-	music  func()          // stops the hold music, nil when none plays
-	joined [2]media.Format // what the pipes in place convert between; zero when the audio is not joined
-	at     stageTimes
+	state    state
+	a        *end
+	accepted bool // leg A was answered
+	b        []*end
+	left     []*end // legs B whose place was taken by others
+	winner   *end
+	holder   *end // who holds the other, nil while nobody does
+	cause    Cause
+	verdict  Cause // what the record says of a call that nobody but a menu took
+	route    Route
+	timer    *time.Timer
+	music    func()          // stops what plays to an end that waits, nil when nothing does
+	joined   [2]media.Format // what the pipes in place convert between; zero when the audio is not joined
+	tape     tape
+	at       stageTimes
 
 	mu  sync.Mutex
 	cdr CDR
 }
 
 // stageTimes are the moments the set-up histograms are made of.
-type stageTimes struct{ dialled, rang, answered, accepted time.Time }
+type stageTimes struct{ decide, dialled, rang, answered, accepted time.Time }
 
-func newCall(x *Exchange, id string, o Offer) *call {
+func newCall(x *Exchange, id string, o Offer, s *Summons) *call {
+	o.Call = id
 	if o.Received.IsZero() {
 		o.Received = time.Now()
 	}
 	if o.At.IsZero() {
-		o.At = o.Received
+		o.At = x.cfg.Now()
 	}
 	c := &call{
-		x: x, id: id, offer: o, inbox: newInbox(), decideEnd: make(chan struct{}),
+		x: x, id: id, offer: o, summons: s, state: stateOffered, inbox: newInbox(),
 		log: x.cfg.Logger.With("call", id, "direction", o.Direction),
 		cdr: CDR{
 			ID: id, Direction: o.Direction, Line: o.Line, Wacid: o.Wacid, Customer: o.Customer, Dialled: o.Dialled,
@@ -69,7 +76,10 @@ func newCall(x *Exchange, id string, o Offer) *call {
 	if o.Direction == Outbound {
 		c.cdr.Agent = agent(o)
 	}
-	if o.Open != nil {
+	if s != nil {
+		c.state, c.cdr.State, c.cdr.Agent = stateSummoning, stateSummoning.String(), s.Agent.Name
+		c.a = &end{target: s.Agent}
+	} else if o.Open != nil {
 		c.a = &end{}
 	}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
@@ -78,16 +88,28 @@ func newCall(x *Exchange, id string, o Offer) *call {
 	return c
 }
 
-// open makes leg A. Without one, because of a bug, the call is only recorded.
-func (c *call) open() (ok bool) {
+// open makes leg A. A call without one, for the cause returned, is only recorded.
+func (c *call) open() (cause Cause) {
 	defer func() {
 		if r := recover(); r != nil {
 			_ = fence(c.log, c.x.metrics, c.id, r)
-			c.a = nil
+			c.a, cause = nil, Cause{Fault: FaultUs, Reason: ReasonInternal}
 		}
 	}()
-	c.a.leg = c.offer.Open(c.id, c.notifyA)
-	return true
+	switch {
+	case c.summons != nil:
+		s := c.summons
+		inv := Invite{Call: c.id, Line: s.Line, LineName: s.LineName, Customer: s.Customer, Target: s.Agent.Address}
+		leg, err := s.Agent.Dialer.Dial(c.ctx, inv, c.notifyA)
+		if err != nil {
+			c.a = nil
+			return causeOf(err)
+		}
+		c.a.leg = leg
+	case c.offer.Open != nil:
+		c.a.leg = c.offer.Open(c.id, c.notifyA)
+	}
+	return Cause{}
 }
 
 func (c *call) notifyA(e Event) { c.post(message{leg: c.a, event: e}) }
@@ -126,7 +148,7 @@ func (c *call) run(refuse Cause) {
 		}
 	}
 	c.cancel()
-	<-c.decideEnd
+	c.deciding.Wait()
 }
 
 // guard is the panic fence: a bug ends this call only.
@@ -154,64 +176,20 @@ func (c *call) begin(refuse Cause) {
 		c.decline(refuse)
 	case c.a == nil: // nobody to talk to: a missed call is only recorded
 		c.decline(c.offer.Missed)
+	case c.summons != nil:
+		c.decided = true // until the agent is there
+		c.timer.Reset(c.summons.RingTimeout)
 	default:
-		go c.decide(c.snapshot())
+		c.decide()
 	}
 }
 
 // decline ends a call that nothing has to be decided about.
 func (c *call) decline(cause Cause) {
-	close(c.decideEnd)
 	c.decided = true
+	c.state = stateOffered
 	c.cause = cause
 	c.step(inRefused, nil)
-}
-
-// decide finds the route and asks policy, away from the call's goroutine so that a hang-up is heard meanwhile.
-func (c *call) decide(cdr CDR) {
-	defer close(c.decideEnd)
-	defer func() {
-		if r := recover(); r != nil {
-			_ = fence(c.log, c.x.metrics, c.id, r)
-			c.post(message{in: inRefused, cause: Cause{Fault: FaultUs, Reason: ReasonInternal}})
-		}
-	}()
-	ctx, cancel := context.WithTimeout(c.ctx, decideTimeout)
-	defer cancel()
-	route, cause := c.x.cfg.Router.Route(ctx, c.offer)
-	if cause.IsZero() && len(route.Targets) == 0 {
-		cause = Cause{Fault: FaultUs, Reason: ReasonNoRoute, Text: "Nobody is set up to take this call."}
-	}
-	if !cause.IsZero() {
-		c.post(message{in: inRefused, cause: cause, route: route})
-		return
-	}
-	d, err := c.x.cfg.Authorizer.Authorize(ctx, Attempt{Direction: c.offer.Direction, Line: route.Line, Customer: route.Customer, From: c.offer.From})
-	if err != nil {
-		c.log.Warn("the call could not be decided about", "err", err)
-		c.post(message{in: inRefused, route: route, cause: causeOf(err)})
-		return
-	}
-	if !d.Allowed {
-		c.post(message{in: inRefused, route: route, cause: Cause{Fault: FaultPolicy, Reason: ReasonRefused, Rule: d.Rule, Text: d.Sentence}})
-		return
-	}
-	cdr.Line, cdr.Customer = route.Line, route.Customer
-	allowed := Fact{Kind: FactAllowed, At: time.Now(), CDR: cdr}
-	if c.offer.Direction == Inbound {
-		c.x.ledger.add(allowed, nil)
-	} else {
-		// The attempt counts before Meta hears of it: a crash may over-count by one, never under-count.
-		ctx, cancel := context.WithTimeout(ctx, recordTimeout)
-		err := c.x.ledger.addSync(ctx, allowed)
-		cancel()
-		if err != nil {
-			c.log.Error("call refused because the attempt could not be stored; check the data disk", "err", err)
-			c.post(message{in: inRefused, route: route, cause: Cause{Fault: FaultUs, Reason: ReasonInternal, Text: "The call could not be recorded.", RetryAfter: 30 * time.Second}})
-			return
-		}
-	}
-	c.post(message{in: inRouted, route: route})
 }
 
 // handle turns a message into an input of the state machine.
@@ -219,20 +197,50 @@ func (c *call) handle(m message) {
 	if m.leg == nil {
 		if m.in == inRouted || m.in == inRefused {
 			c.decided = true
+			c.verdict = m.verdict
 			c.adoptRoute(m.route)
+		}
+		if m.do != nil {
+			m.do()
+			return
 		}
 		c.blame(m.cause)
 		c.step(m.in, nil)
 		c.checkGone()
 		return
 	}
+	if slices.Contains(c.left, m.leg) && m.event.Kind != EventEnded {
+		if m.event.Kind == EventAnswered { // it crossed our hang-up
+			c.perform(actDropSurplus, m.leg)
+		}
+		return
+	}
 	switch from := m.leg; m.event.Kind {
 	case EventRinging:
-		c.step(inRinging, from)
+		if from != c.a { // a summoned agent's phone rings: nothing to tell anybody
+			c.step(inRinging, from)
+		}
 	case EventAnswered:
+		if from == c.a {
+			c.accepted = true
+			c.step(inSummoned, from)
+			return
+		}
 		c.step(inAnswered, from)
 	case EventAccepted:
+		c.accepted = true
+		if c.mustAnnounce() {
+			c.step(inAnnounce, from)
+			return
+		}
 		c.step(inAccepted, from)
+	case EventEarly:
+		c.step(inAccepted, from)
+	case EventTransfer:
+		if from == c.winner && c.offer.Direction == Outbound && m.event.To != "" {
+			c.offer.Dialled, c.offer.Via = m.event.To, nil
+			c.step(inTransfer, from)
+		}
 	case EventHold:
 		c.ifJoined(inHold, from)
 	case EventResume:
@@ -241,7 +249,7 @@ func (c *call) handle(m message) {
 		c.ifJoined(inFormat, from)
 	case EventDigit:
 		if from == c.a || from == c.winner {
-			c.forwardDigit(from, m.event.Digit)
+			c.digit(from, m.event.Digit)
 		}
 	case EventNamed:
 		c.update(func(r *CDR) { r.Wacid = c.wacid() })
@@ -258,12 +266,25 @@ func (c *call) ifJoined(in input, from *end) {
 	}
 }
 
-func (c *call) forwardDigit(from *end, d media.Digit) {
+// digit is a key that an end pressed.
+func (c *call) digit(from *end, d media.Digit) {
 	_, do, _ := next(c.state, inDigit)
-	if len(do) == 0 {
+	for _, a := range do {
+		switch a {
+		case actForwardDigit:
+			c.forwardDigit(from, d)
+		case actConsent:
+			c.consentDigit(from, d)
+		}
+	}
+}
+
+func (c *call) forwardDigit(from *end, d media.Digit) {
+	other := c.other(from)
+	if other == nil {
 		return
 	}
-	if other := c.other(from); other != nil {
+	for _, d := range c.keys(from, d) {
 		other.leg.Stream().SendDigit(d)
 	}
 }
@@ -281,13 +302,26 @@ func (c *call) legEnded(e *end, cause Cause) {
 		c.blame(c.fromLegA(cause))
 		c.step(inAEnded, e)
 	case e == c.winner:
+		if c.route.Early {
+			cause = c.verdict
+		}
 		c.blame(cause)
 		c.step(inBEnded, e)
-	case c.winner == nil && c.allTargetsGone():
-		c.blame(c.worstCause())
-		c.step(inBEnded, e)
+	case c.winner == nil && c.allTargetsGone() && !slices.Contains(c.left, e):
+		c.nobody(c.worstCause(), inBEnded)
 	}
 	c.checkGone()
+}
+
+// nobody is that no target of the stage took the call: the next one is tried, else the call ends for this cause.
+func (c *call) nobody(cause Cause, in input) {
+	if len(c.route.Next) > 0 && (c.state == stateDialling || c.state == stateRinging) {
+		c.verdict = cause
+		c.step(inOverflow, nil)
+		return
+	}
+	c.blame(cause)
+	c.step(in, nil)
 }
 
 // fromLegA names a hang-up before the answer what it is.
@@ -314,6 +348,19 @@ func (c *call) allTargetsGone() bool {
 	return true
 }
 
+// ends are all legs there are or were.
+func (c *call) ends() []*end {
+	var all []*end
+	if c.a != nil {
+		all = append(all, c.a)
+	}
+	return append(append(all, c.left...), c.b...)
+}
+
+func (c *call) allGone() bool {
+	return !slices.ContainsFunc(c.ends(), func(e *end) bool { return !e.gone })
+}
+
 // worstCause is the reason that says most when several phones failed: somebody's decision beats a technical failure.
 func (c *call) worstCause() Cause {
 	rank := map[Reason]int{ReasonDeclined: 5, ReasonBusy: 4, ReasonNoAnswer: 3, ReasonRefused: 2}
@@ -327,7 +374,7 @@ func (c *call) worstCause() Cause {
 }
 
 func (c *call) checkGone() {
-	if c.state == stateEnding && c.decided && (c.a == nil || c.a.gone) && c.allTargetsGone() {
+	if c.state == stateEnding && c.decided && c.allGone() {
 		c.step(inAllGone, nil)
 	}
 }
@@ -362,16 +409,18 @@ func (c *call) timeout() {
 	case stateAnswering:
 		c.cause = Cause{Fault: FaultUpstream, Reason: ReasonUpstream, Text: "The answer did not take effect in time."}
 		c.step(inTimeout, nil)
-	default:
-		c.cause = Cause{Fault: FaultCallee, Reason: ReasonNoAnswer}
+	case stateSummoning:
+		c.cause = Cause{Fault: FaultCaller, Reason: ReasonNoAnswer, Text: "The agent's phone was not answered."}
 		c.step(inTimeout, nil)
+	default:
+		c.nobody(Cause{Fault: FaultCallee, Reason: ReasonNoAnswer}, inTimeout)
 	}
 }
 
 // abandon closes the record of a call whose legs did not end as they promised.
 func (c *call) abandon() {
-	for _, e := range append([]*end{c.a}, c.b...) {
-		if e != nil && !e.gone {
+	for _, e := range c.ends() {
+		if !e.gone {
 			e.gone = true
 			c.x.metrics.stuck.Inc()
 			c.log.Error("a leg did not end in time; its resources may be lost until restart", "target", e.target.Name)
@@ -409,6 +458,7 @@ func (c *call) adoptRoute(r Route) {
 		if r.Customer != (Customer{}) {
 			cdr.Customer = r.Customer
 		}
+		cdr.Feature = r.Feature
 	})
 }
 
@@ -435,8 +485,8 @@ func (c *call) info() CallInfo {
 // record writes a fact with the call as it stands now.
 func (c *call) record(k FactKind) {
 	var legs []LegRecord
-	for _, e := range append([]*end{c.a}, c.b...) {
-		if e == nil || e.leg == nil {
+	for _, e := range c.ends() {
+		if e.leg == nil {
 			continue
 		}
 		l := e.leg.Record()
@@ -446,5 +496,5 @@ func (c *call) record(k FactKind) {
 		legs = append(legs, l)
 	}
 	c.update(func(r *CDR) { r.Legs = legs })
-	c.x.ledger.add(Fact{Kind: k, At: time.Now(), CDR: c.snapshot()}, nil)
+	c.x.ledger.add(Fact{Kind: k, At: c.x.cfg.Now(), CDR: c.snapshot()}, nil)
 }

@@ -121,7 +121,7 @@ func TestRefusalReachesThePhoneWithItsRule(t *testing.T) {
 		m := meta()
 		w := newWorld(t, m)
 		w.cfg.Authorizer = authorizerFunc(func(context.Context, Attempt) policy.Decision {
-			return policy.Decide(policy.Facts{Outbound: true, LineOn: true, Allow: true, Permission: policy.PermissionNone}, time.Now())
+			return policy.Decision{Rule: policy.RulePermissionNone, Sentence: "Ask first."}
 		})
 		w.offer(Outbound)
 		synctest.Wait()

@@ -25,15 +25,19 @@ type CDR struct {
 	Agent   string `json:"agent,omitempty"`
 	Dialled string `json:"dialled,omitempty"` // outbound: the digits as dialled
 	Payload string `json:"payload,omitempty"`
+	// Feature is set when a feature code was dialled instead of a customer.
+	Feature string `json:"feature,omitempty"`
 	State   string `json:"state"` // the call's state when this was written
 
 	OfferedAt  time.Time `json:"offered_at"`
 	RangAt     time.Time `json:"rang_at,omitzero"`
-	AnsweredAt time.Time `json:"answered_at,omitzero"`
+	AnsweredAt time.Time `json:"answered_at,omitzero"` // two people talk: a menu does not count
+	MenuAt     time.Time `json:"menu_at,omitzero"`     // a menu took the call, last
 	EndedAt    time.Time `json:"ended_at,omitzero"`
 
-	Cause Cause       `json:"cause,omitzero"`
-	Legs  []LegRecord `json:"legs,omitempty"`
+	Recording string      `json:"recording,omitempty"` // ID of the call's recording
+	Cause     Cause       `json:"cause,omitzero"`
+	Legs      []LegRecord `json:"legs,omitempty"`
 }
 
 // FactKind names a call fact of the ledger.

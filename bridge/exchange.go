@@ -18,10 +18,12 @@ import (
 
 // Attempt is what an Authorizer decides about.
 type Attempt struct {
+	Call      string
 	Direction Direction
 	Line      string
 	Customer  Customer
 	From      string // outbound: the extension that dials
+	Peer      string // outbound: where it came from, "phone:1001" or "trunk:pbx"
 }
 
 // Authorizer answers whether a call may happen. It may ask Meta; ctx bounds it. Unknown means no. An error (a CauseError
@@ -39,11 +41,26 @@ type Target struct {
 
 // Route says who is rung for a call. All targets ring at once; the first to answer wins.
 type Route struct {
-	Line        string
-	LineName    string
-	Customer    Customer
+	Line     string
+	LineName string
+	Customer Customer
+	Stage
+	// Next are the stages to try, in order, when nobody of the one before takes the call.
+	Next []Stage
+	// Refused, when set, names who talks to leg A in the customer's place when policy says no: a menu that explains. Nobody:
+	// leg A is refused.
+	Refused   func(d policy.Decision) Stage
+	Recording RecordingPlan
+	// Feature, when set, says that nobody outside is called, so that nothing is to be decided: a feature code was dialled.
+	Feature string
+}
+
+// Stage is who rings together, and for how long; 0: as long as the caller waits.
+type Stage struct {
 	Targets     []Target
 	RingTimeout time.Duration
+	// Early: leg A hears them without being answered, and is refused when they are done.
+	Early bool
 }
 
 // Router finds the route of an offered call. A cause with a reason refuses the call instead.
@@ -51,7 +68,7 @@ type Router interface {
 	Route(ctx context.Context, o Offer) (Route, Cause)
 }
 
-// Config is what an Exchange needs. Every field but HoldMusic is required.
+// Config is what an Exchange needs. Every field but HoldMusic, Ringback, Recorder and Now is required.
 type Config struct {
 	Router     Router
 	Authorizer Authorizer
@@ -62,6 +79,12 @@ type Config struct {
 	MaxCalls int
 	// HoldMusic starts music towards a stream and returns how to stop it. Nil: silence.
 	HoldMusic func(dst media.Stream) (stop func())
+	// Ringback plays to a leg A that was answered already while its new other end rings. Nil: silence.
+	Ringback func(dst media.Stream) (stop func())
+	// Now is the wall clock of records and facts; nil: time.Now. Durations inside a call are the machine's own.
+	Now func() time.Time
+	// Recorder records calls whose route wants it. Nil: none is.
+	Recorder Recorder
 }
 
 // Times of a call that are not settings.
@@ -90,6 +113,9 @@ var _ Switchboard = (*Exchange)(nil)
 
 // New makes an Exchange. Stop it with Drain, then Close.
 func New(cfg Config) *Exchange {
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
 	x := &Exchange{
 		cfg: cfg, metrics: newMetrics(cfg.Registerer), calls: map[string]*call{},
 		idle: make(chan struct{}), watchers: map[chan struct{}]struct{}{},
@@ -99,8 +125,10 @@ func New(cfg Config) *Exchange {
 }
 
 // Offer takes a call that came in and returns its ID. It never fails: a call that cannot be taken is recorded and hung up.
-func (x *Exchange) Offer(o Offer) string {
-	c := newCall(x, newCallID(time.Now()), o)
+func (x *Exchange) Offer(o Offer) string { return x.take(o, nil) }
+
+func (x *Exchange) take(o Offer, s *Summons) string {
+	c := newCall(x, newCallID(time.Now()), o, s)
 	var refuse Cause
 	x.mu.Lock()
 	switch {
@@ -112,12 +140,20 @@ func (x *Exchange) Offer(o Offer) string {
 	x.calls[c.id] = c
 	x.mu.Unlock()
 	x.metrics.active.WithLabelValues(string(o.Direction)).Inc()
-	if o.Open != nil && !c.open() {
-		refuse = Cause{Fault: FaultUs, Reason: ReasonInternal}
+	if s == nil || refuse.IsZero() { // nobody is summoned for a call that cannot be
+		if cause := c.open(); refuse.IsZero() {
+			refuse = cause
+		}
 	}
 	go c.run(refuse)
 	x.changed()
 	return c.id
+}
+
+// Summon rings an agent for a call that begins with us, and returns the call's ID. Like Offer it never fails: a phone that
+// cannot be rung makes a record of a call that did not happen.
+func (x *Exchange) Summon(s Summons) string {
+	return x.take(Offer{Direction: Outbound, Line: s.Line, Customer: s.Customer, Dialled: s.Dialled, Peer: s.Peer, From: s.From, Via: s.Via}, &s)
 }
 
 // CallInfo is a running call as others may see it.
@@ -151,6 +187,23 @@ func (x *Exchange) Hangup(id string, cause Cause) bool {
 		return false
 	}
 	c.post(message{in: inHangup, cause: cause})
+	return true
+}
+
+// ToggleRecording begins, pauses or resumes the recording of a call, as the agent's keys do. It reports whether there is such
+// a call.
+func (x *Exchange) ToggleRecording(id string) bool {
+	x.mu.Lock()
+	c := x.calls[id]
+	x.mu.Unlock()
+	if c == nil {
+		return false
+	}
+	c.post(message{do: func() {
+		if c.state == stateTalking || c.state == stateHeld {
+			c.toggleRecording()
+		}
+	}})
 	return true
 }
 

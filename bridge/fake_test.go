@@ -252,7 +252,7 @@ func newWorld(t *testing.T, phones ...*fakePhone) *world {
 	w := &world{ledger: &memLedger{}, phones: phones, reg: prometheus.NewRegistry()}
 	w.Exchange = New(Config{
 		Router: routerFunc(func(context.Context, Offer) (Route, Cause) {
-			r := Route{Line: "main", RingTimeout: 25 * time.Second, Customer: Customer{ID: "c1", Phone: "4915112345678"}}
+			r := Route{Line: "main", Stage: Stage{RingTimeout: 25 * time.Second}, Customer: Customer{ID: "c1", Phone: "4915112345678"}}
 			for _, p := range phones {
 				r.Targets = append(r.Targets, Target{Dialer: p, Name: "phone"})
 			}

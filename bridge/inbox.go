@@ -13,6 +13,9 @@ type message struct {
 	in    input
 	cause Cause
 	route Route
+	// verdict goes with a route that leads to a menu because the call itself was refused.
+	verdict Cause
+	do      func() // something the call's goroutine is to do
 }
 
 // inbox is the queue into a call's goroutine. post never blocks.

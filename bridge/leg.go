@@ -39,6 +39,12 @@ type Leg interface {
 	Record() LegRecord
 }
 
+// Announcer is a leg A that can be spoken to without being answered (SIP: 183 with early media). EventEarly follows, or
+// EventEnded where the far side does not allow it.
+type Announcer interface {
+	Announce()
+}
+
 // EventKind is what happened to a leg.
 type EventKind uint8
 
@@ -52,6 +58,8 @@ const (
 	EventDigit                         // a DTMF digit came (RFC 4733 or SIP INFO)
 	EventFormat                        // Stream().Format changed
 	EventNamed                         // leg B: the far side gave the leg its call ID (Record().CallID); before Ringing
+	EventTransfer                      // leg B: its place is to be taken by whoever answers Event.To; it is hung up
+	EventEarly                         // leg A: our Announce took effect; it hears us and is not answered
 	EventEnded                         // final
 )
 
@@ -60,6 +68,7 @@ type Event struct {
 	Kind  EventKind
 	Cause Cause       // EventEnded
 	Digit media.Digit // EventDigit
+	To    string      // EventTransfer: what is dialled, as if leg A had dialled it
 	At    time.Time
 }
 

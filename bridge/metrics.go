@@ -20,6 +20,7 @@ type metrics struct {
 	stuck      prometheus.Counter
 	factsLost  prometheus.Counter
 	dropped    prometheus.Counter
+	unrecorded prometheus.Counter
 
 	packets *prometheus.CounterVec
 	lost    *prometheus.CounterVec
@@ -43,11 +44,12 @@ func newMetrics(r prometheus.Registerer) *metrics {
 		stuck:      prometheus.NewCounter(prometheus.CounterOpts{Name: "deskbridge_call_stuck_legs_total", Help: "Legs that did not end in time after a hang-up."}),
 		factsLost:  prometheus.NewCounter(prometheus.CounterOpts{Name: "deskbridge_call_facts_lost_total", Help: "Call facts that could not be stored."}),
 		dropped:    prometheus.NewCounter(prometheus.CounterOpts{Name: "deskbridge_call_events_dropped_total", Help: "Digits dropped because a call's inbox was full."}),
+		unrecorded: prometheus.NewCounter(prometheus.CounterOpts{Name: "deskbridge_call_unrecorded_total", Help: "Calls that were to be recorded and could not be."}),
 		packets:    prometheus.NewCounterVec(prometheus.CounterOpts{Name: "deskbridge_rtp_packets_total", Help: "RTP packets by kind of leg and direction seen from us; rejected ones were malformed, unauthenticated or from a stranger."}, []string{"leg", "direction"}),
 		lost:       prometheus.NewCounterVec(prometheus.CounterOpts{Name: "deskbridge_rtp_lost_total", Help: "RTP packets that never came, by kind of leg."}, []string{"leg"}),
 		jitter:     prometheus.NewHistogramVec(prometheus.HistogramOpts{Name: "deskbridge_rtp_jitter_seconds", Help: "Interarrival jitter (RFC 3550), observed every 5 s of each leg.", Buckets: []float64{.001, .002, .005, .01, .02, .03, .05, .1, .2}}, []string{"leg"}),
 	}
-	r.MustRegister(m.active, m.calls, m.stages, m.duration, m.unexpected, m.panics, m.stuck, m.factsLost, m.dropped, m.packets, m.lost, m.jitter)
+	r.MustRegister(m.active, m.calls, m.stages, m.duration, m.unexpected, m.panics, m.stuck, m.factsLost, m.dropped, m.unrecorded, m.packets, m.lost, m.jitter)
 	for _, d := range []Direction{Inbound, Outbound} { // a dashboard shows 0, not nothing, before the first call
 		m.active.WithLabelValues(string(d))
 		m.calls.WithLabelValues(string(d), "answered")

@@ -4,18 +4,20 @@ package bridge
 type state uint8
 
 const (
-	stateOffered   state = iota // leg A is there; may it happen, and who is rung?
-	stateDialling               // at least one leg B was dialled; none rings yet
-	stateRinging                // at least one leg B rings
-	stateAnswering              // one leg B answered and won; leg A is being accepted
-	stateTalking                // both ends talk
-	stateHeld                   // a phone holds the other side
-	stateEnding                 // every leg was told to hang up
-	stateEnded                  // every leg is gone, the CDR is closed
+	stateSummoning  state = iota // we ring leg A ourselves: the agent's phone, for a call that we begin
+	stateOffered                 // leg A is there; may it happen, and who is rung?
+	stateDialling                // at least one leg B was dialled; none rings yet
+	stateRinging                 // at least one leg B rings
+	stateAnswering               // one leg B answered and won; leg A is being accepted
+	stateAnnouncing              // both ends are there; they hear that the call is recorded before they hear each other
+	stateTalking                 // both ends talk
+	stateHeld                    // a phone holds the other side
+	stateEnding                  // every leg was told to hang up
+	stateEnded                   // every leg is gone, the CDR is closed
 	stateCount
 )
 
-var stateNames = [...]string{"offered", "dialling", "ringing", "answering", "talking", "held", "ending", "ended"}
+var stateNames = [...]string{"summoning", "offered", "dialling", "ringing", "answering", "announcing", "talking", "held", "ending", "ended"}
 
 func (s state) String() string { return stateNames[s] }
 
@@ -28,7 +30,12 @@ const (
 	inUnroutable              // none of the targets could be dialled
 	inRinging                 // a leg B rings
 	inAnswered                // a leg B answered
+	inSummoned                // the agent whose phone we rang is there
 	inAccepted                // leg A's acceptance took effect
+	inAnnounce                // the same, and an announcement comes before the talk
+	inAnnounced               // the announcement is over
+	inOverflow                // nobody of this stage took the call, and there is another stage
+	inTransfer                // leg B wants somebody else in its place
 	inHold                    // an end holds
 	inResume                  // and resumes
 	inDigit                   // an end pressed a key
@@ -42,8 +49,8 @@ const (
 )
 
 var inputNames = [...]string{
-	"routed", "refused", "unroutable", "ringing", "answered", "accepted", "hold", "resume", "digit", "format",
-	"a_ended", "b_ended", "timeout", "hangup", "all_gone",
+	"routed", "refused", "unroutable", "ringing", "answered", "summoned", "accepted", "announce", "announced", "overflow", "transfer",
+	"hold", "resume", "digit", "format", "a_ended", "b_ended", "timeout", "hangup", "all_gone",
 }
 
 func (i input) String() string { return inputNames[i] }
@@ -52,14 +59,20 @@ func (i input) String() string { return inputNames[i] }
 type action uint8
 
 const (
-	actPrepareA     action = iota // bring leg A's media up (WhatsApp: pre_accept)
-	actDial                       // dial every target
+	actDecide       action = iota // ask who is rung and whether it may happen
+	actPrepareA                   // bring leg A's media up (WhatsApp: pre_accept)
+	actDial                       // dial every target of the stage
+	actNextStage                  // the legs B that still ring are cancelled; the next stage's targets are the ones to dial
+	actLeave                      // leg B goes, leg A stays
 	actAlertA                     // tell leg A that the far side rings
 	actPickWinner                 // the leg that answered wins, the others are cancelled
 	actDropSurplus                // this leg answered too late: hang it up, it was answered elsewhere
 	actJoin                       // connect the audio of leg A and the winner, both ways
 	actAcceptA                    // answer leg A
 	actAnswered                   // the call counts as answered from here
+	actAnnounce                   // play the announcement to both ends
+	actConsent                    // a key pressed during the announcement
+	actRecord                     // begin the recording, if there is to be one
 	actNoteHold                   // an end holds before the other is there: remember it
 	actNoteResume                 // and took it back
 	actHold                       // music or silence to the end that waits
@@ -84,12 +97,24 @@ func next(s state, in input) (to state, do []action, ok bool) {
 		}
 		return s, nil, s == stateEnded
 	case inDigit:
-		if s == stateTalking || s == stateHeld {
+		switch s {
+		case stateTalking, stateHeld:
 			return s, []action{actForwardDigit}, true
+		case stateAnnouncing:
+			return s, []action{actConsent}, true
 		}
 		return s, nil, true // before the answer and after the end a key means nothing
 	}
 	switch s {
+	case stateSummoning:
+		switch in {
+		case inSummoned:
+			return stateOffered, []action{actDecide}, true
+		case inAEnded, inTimeout:
+			return stateEnding, []action{actHangup}, true
+		case inHold, inResume, inFormat:
+			return s, nil, true
+		}
 	case stateOffered:
 		switch in {
 		case inRouted:
@@ -99,6 +124,8 @@ func next(s state, in input) (to state, do []action, ok bool) {
 			return stateEnding, []action{actHangup}, true
 		case inHold, inResume, inFormat:
 			return s, nil, true // leg A renegotiates early; nothing is joined yet
+		case inSummoned, inAnnounced, inBEnded, inTransfer:
+			return s, nil, true // of the leg whose place is being filled
 		}
 	case stateDialling, stateRinging:
 		switch in {
@@ -110,8 +137,12 @@ func next(s state, in input) (to state, do []action, ok bool) {
 		case inAnswered:
 			// Joined before leg A is accepted: the phone's first syllable waits in the send gate instead of being lost.
 			return stateAnswering, []action{actPickWinner, actJoin, actAcceptA}, true
+		case inOverflow:
+			return stateDialling, []action{actNextStage, actDial}, true
 		case inUnroutable, inAEnded, inBEnded, inTimeout:
 			return stateEnding, []action{actHangup}, true
+		case inSummoned, inAnnounced, inTransfer:
+			return s, nil, true
 		case inHold, inResume, inFormat:
 			return s, nil, true
 		}
@@ -119,7 +150,9 @@ func next(s state, in input) (to state, do []action, ok bool) {
 		switch in {
 		case inAccepted:
 			// A caller without an offer of its own (late offer) has told its codec only now.
-			return stateTalking, []action{actAnswered, actJoin}, true
+			return stateTalking, []action{actAnswered, actRecord, actJoin}, true
+		case inAnnounce:
+			return stateAnnouncing, []action{actAnswered, actAnnounce}, true
 		case inAnswered:
 			return s, []action{actDropSurplus}, true
 		case inFormat:
@@ -128,9 +161,24 @@ func next(s state, in input) (to state, do []action, ok bool) {
 			return s, []action{actNoteHold}, true
 		case inResume:
 			return s, []action{actNoteResume}, true
-		case inRinging:
+		case inRinging, inSummoned, inAnnounced, inTransfer:
 			return s, nil, true
 		case inAEnded, inBEnded, inTimeout:
+			return stateEnding, []action{actHangup}, true
+		}
+	case stateAnnouncing:
+		switch in {
+		case inAnnounced:
+			return stateTalking, []action{actRecord, actJoin}, true
+		case inAnswered:
+			return s, []action{actDropSurplus}, true
+		case inHold:
+			return s, []action{actNoteHold}, true
+		case inResume:
+			return s, []action{actNoteResume}, true
+		case inFormat, inRinging, inSummoned, inTransfer:
+			return s, nil, true // what plays follows the format by itself
+		case inAEnded, inBEnded:
 			return stateEnding, []action{actHangup}, true
 		}
 	case stateTalking, stateHeld:
@@ -152,7 +200,11 @@ func next(s state, in input) (to state, do []action, ok bool) {
 				return s, []action{actHold}, true
 			}
 			return s, []action{actJoin}, true
-		case inRinging:
+		case inTransfer:
+			return stateOffered, []action{actLeave, actDecide}, true
+		case inAnnounce:
+			return stateAnnouncing, []action{actAnnounce}, true
+		case inRinging, inSummoned, inAnnounced:
 			return s, nil, true // a cancelled phone's late 180
 		case inAEnded, inBEnded:
 			return stateEnding, []action{actHangup}, true
@@ -161,12 +213,13 @@ func next(s state, in input) (to state, do []action, ok bool) {
 		switch in {
 		case inAnswered:
 			return s, []action{actDropSurplus}, true
-		case inRouted, inRefused, inUnroutable, inRinging, inAccepted, inHold, inResume, inFormat, inAEnded, inBEnded, inTimeout:
+		case inRouted, inRefused, inUnroutable, inRinging, inSummoned, inAccepted, inAnnounce, inAnnounced, inOverflow, inTransfer, inHold,
+			inResume, inFormat, inAEnded, inBEnded, inTimeout:
 			return s, nil, true // what was under way when the call ended
 		}
 	case stateEnded:
 		switch in {
-		case inRouted, inRefused, inTimeout:
+		case inRouted, inRefused, inTimeout, inAnnounced:
 			return s, nil, true
 		}
 	}

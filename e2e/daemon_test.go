@@ -157,7 +157,7 @@ func (d *daemon) apply() {
     app_secret: %s
     verify_token: %s
     access_token: %s
-    inbound: {ring: ["phone:1001"]}
+    inbound: {ring: ["phone:1001"], menu: false}
 phones:
   - {extension: "1001", password: %s, line: %s}
 `, lineID, numberID, appSecret, verifyToken, accessToken, phonePassword("1001"), lineID))

@@ -225,21 +225,33 @@ func TestDemoWithBrowserAndSoftphone(t *testing.T) {
 		}
 		d.prints("phone 1002 -> Erika  ended: declined")
 	})
-	step("customer forbids calls, softphone is refused", func(t *testing.T, closed int) {
+	step("customer forbids calls, softphone hears why, asks, is rung and calls", func(t *testing.T, closed int) {
 		allow := func(kind string) {
 			customer.eval(fmt.Sprintf("$('permission').value = '%s'; $('permission').dispatchEvent(new Event('change'))", kind))
 			customer.until(fmt.Sprintf("$('permission-hint').textContent === permissionHints.%s", kind))
 		}
 		allow("no_permission")
+		answered, incoming := phone.count("CALL_ESTABLISHED"), phone.count("CALL_INCOMING")
 		phone.do("dial", fmt.Sprintf("sip:%s@%s", dial, d.sip))
-		if end := phone.closed(closed); !strings.Contains(end, "403 ") {
-			t.Errorf("the softphone is told %s, want 403", end)
-		}
+		phone.event("CALL_ESTABLISHED", answered+1)
+		phone.do("sndcode", "1")
+		customer.until("!$('request').hidden") // the company would like to call you
 		if customer.eval("$('ringing').hidden") != true {
-			t.Error("the page rings")
+			t.Error("the page rings though the customer has not allowed it")
 		}
-		d.prints("ended: refused (The customer has not allowed calls")
-		allow("permanent")
+		phone.do("hangup", "")
+		phone.closed(closed)
+		d.prints("ended: refused (")
+		customer.eval("document.querySelector('#request [data-attitude=permanent]').click()")
+		phone.event("CALL_INCOMING", incoming+1)
+		phone.newCall()
+		phone.do("accept", "")
+		phone.event("CALL_ESTABLISHED", answered+2)
+		phone.do("sndcode", "1")
+		customer.click("answer")
+		talk(t)
+		customer.click("hangup")
+		customer.over()
 	})
 	step("softphone calls Sari, who echoes", func(t *testing.T, closed int) {
 		phone.do("dial", fmt.Sprintf("sip:+6281200001001@%s", d.sip))

@@ -115,6 +115,7 @@ type request struct {
 	path   string // below the version
 	query  url.Values
 	body   any
+	limit  time.Duration // of once as a whole; 0 is connectLimit
 }
 
 // attempt is the outcome of one try.

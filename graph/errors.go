@@ -10,9 +10,14 @@ import (
 )
 
 var (
-	// ErrUncertain says that a connect may or may not have started a call: the request went out and no usable answer came
-	// back. It is never resent; the caller waits about 3 s for a webhook that echoes its callback data (§3.4).
+	// ErrUncertain says that a connect may or may not have started a call, or a message may or may not have been taken: the
+	// request went out and no usable answer came back. It is never resent. A connect's caller waits about 3 s for a webhook
+	// that echoes its callback data (§3.4); a message with callback data shows itself by its first status webhook.
 	ErrUncertain = errors.New("outcome of the request is unknown")
+	// ErrContent says that what was to be sent breaks a limit of Meta's, so nothing was sent.
+	ErrContent = errors.New("content is not as Meta takes it")
+	// ErrMore says that Meta holds more templates than are read.
+	ErrMore = errors.New("there are more than are read")
 	// ErrAnswer says that what answered did not speak Graph: an HTML page, a redirect, cut-off or oversized JSON.
 	ErrAnswer = errors.New("answer is not Graph's")
 	// ErrRecipient says that neither phone number nor business-scoped ID was given.
@@ -76,8 +81,26 @@ func (e *Error) NoPermission() bool { return e.Code == 138006 }
 // RequestLimit: no further permission request may be sent to this customer now.
 func (e *Error) RequestLimit() bool { return e.Code == 138009 }
 
+// PermanentPermission: the customer has allowed calls for good, so there is nothing to ask for: call.
+func (e *Error) PermanentPermission() bool { return e.Code == 138017 }
+
+// WindowClosed: more than 24 h since the customer's last message or call, so only a template may be sent.
+func (e *Error) WindowClosed() bool { return e.Code == 131047 }
+
+// TemplateProblem: the template does not exist in the language, is paused or disabled, or its parameters do not fit it.
+func (e *Error) TemplateProblem() bool { return e.Code >= 132000 && e.Code <= 132099 }
+
+// Unsupported: this kind of message cannot go from this number or to this recipient.
+func (e *Error) Unsupported() bool { return e.Code == 131009 || e.Code == 131051 || e.Code == 131062 }
+
+// MarketingRefused: the customer wants, or by Meta's measure gets, no more marketing messages. Not before 24 h again.
+func (e *Error) MarketingRefused() bool { return e.Code == 131049 || e.Code == 131050 }
+
 // ConnectedLimit: the 24 h limit of connected calls with this customer is reached; NextAllowed may know until when.
 func (e *Error) ConnectedLimit() bool { return e.Code == 138012 }
+
+// CountryExcluded: numbers of the business number's country cannot call out at all (§20). Restricted is true as well.
+func (e *Error) CountryExcluded() bool { return e.Code == 138013 }
 
 // Restricted: Meta forbids the number to make calls: its country, its quality, its policy record.
 func (e *Error) Restricted() bool {
@@ -87,6 +110,12 @@ func (e *Error) Restricted() bool {
 	}
 	return false
 }
+
+// LimitTooLow: calling cannot be switched on while the number's messaging limit is below 2,000.
+func (e *Error) LimitTooLow() bool { return e.Code == 138015 }
+
+// NotSubscribed: calling cannot be switched on before an app is subscribed to the field calls (or SIP is configured).
+func (e *Error) NotSubscribed() bool { return e.Code == 138018 }
 
 // Payment: no working payment method.
 func (e *Error) Payment() bool { return e.Code == 131044 || e.Code == 131042 }
@@ -182,17 +211,19 @@ func class(err error) string {
 		return "permission"
 	case e.RateLimited(), e.ConcurrentLimit():
 		return "rate"
-	case e.ConnectedLimit(), e.RequestLimit():
+	case e.ConnectedLimit(), e.RequestLimit(), e.MarketingRefused():
 		return "limit"
-	case e.Duplicate(), e.CallGone():
+	case e.Duplicate(), e.CallGone(), e.PermanentPermission(), e.WindowClosed():
 		return "state"
-	case e.Restricted(), e.Payment(), e.SIPMode(), e.CallingDisabled():
+	case e.TemplateProblem():
+		return "template"
+	case e.Restricted(), e.Payment(), e.SIPMode(), e.CallingDisabled(), e.LimitTooLow(), e.NotSubscribed():
 		return "account"
 	case e.Uncallable(), e.NotAllowListed():
 		return "uncallable"
 	case e.Unavailable():
 		return "unavailable"
-	case e.Code == 100, e.Code == 138008, e.Code == 131009, e.Code == 131008:
+	case e.Code == 100, e.Code == 138008, e.Code == 131008, e.Unsupported():
 		return "invalid"
 	}
 	return "other"

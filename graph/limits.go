@@ -7,8 +7,10 @@ const (
 	maxDepth   = 32
 	maxUpdates = 1000 // Meta's own limit per POST (§5.3)
 	maxErrors  = 8    // errors kept of one event
-	maxID      = 512
-	maxSDP     = 16 << 10
+	// maxRestrictions are kept of one event or answer; Meta knows three kinds.
+	maxRestrictions = 8
+	maxID           = 512
+	maxSDP          = 16 << 10
 )
 
 var (

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // ParseWebhook takes a verified webhook body apart into its events, in the order they stand. Only a body that is no
@@ -18,6 +19,7 @@ func ParseWebhook(body []byte) ([]Event, error) {
 		Object text `json:"object"`
 		Entry  []struct {
 			ID      text `json:"id"`
+			Time    num  `json:"time"` // on account-level fields only (§5.3)
 			Changes []struct {
 				Field text            `json:"field"`
 				Value json.RawMessage `json:"value"`
@@ -34,7 +36,7 @@ func ParseWebhook(body []byte) ([]Event, error) {
 	var events []Event
 	for _, entry := range env.Entry {
 		for _, ch := range entry.Changes {
-			base := Event{Account: clip(string(entry.ID), 64), Field: clip(string(ch.Field), 64)}
+			base := Event{Account: clip(string(entry.ID), 64), Field: clip(string(ch.Field), 64), sent: entry.Time}
 			events = appendChange(events, base, ch.Value)
 			if len(events) > maxUpdates {
 				return nil, ErrUpdates
@@ -55,14 +57,6 @@ type value struct {
 	Statuses []json.RawMessage `json:"statuses"`
 	Messages []json.RawMessage `json:"messages"`
 	Errors   []webhookError    `json:"errors"`
-	// Account-level fields name their number in other ways (§9.3, §14).
-	Phone    text `json:"phone_number"`
-	Settings struct {
-		Number text `json:"phone_number_id"`
-	} `json:"phone_number_settings"`
-	Event     text `json:"event"`
-	Type      text `json:"type"`
-	Timestamp num  `json:"timestamp"`
 }
 
 func appendChange(events []Event, base Event, raw json.RawMessage) []Event {
@@ -83,14 +77,15 @@ func appendChange(events []Event, base Event, raw json.RawMessage) []Event {
 		events = each(events, v.Messages, p.message)
 		events = each(events, v.Statuses, p.status)
 	default:
-		return append(events, accountEvent(base, &v, raw))
+		return append(events, accountEvent(base, raw))
 	}
 	if len(events) == before {
 		e := base
 		if e.Kind = KindErrors; len(e.Errors) == 0 {
 			e.Kind = KindUnknown
 		}
-		e.Raw = wrap(e, raw)
+		e.At = e.sent.time()
+		e.wrap(raw)
 		events = append(events, e)
 	}
 	return events
@@ -105,30 +100,6 @@ func each(events []Event, items []json.RawMessage, parse func(json.RawMessage) E
 		events = append(events, parse(raw))
 	}
 	return events
-}
-
-// accountEvent handles fields about the account: they have no metadata, and the number is named in other ways or not at all.
-func accountEvent(e Event, v *value, raw json.RawMessage) Event {
-	switch strings.ToLower(e.Field) {
-	case "account_settings_update":
-		e.Kind = KindSettings
-	case "account_update", "message_template_status_update", "phone_number_quality_update", "phone_number_name_update",
-		"business_capability_update", "account_alerts", "security":
-		e.Kind = KindAccount
-	}
-	if e.Number == "" {
-		e.Number = clip(string(v.Settings.Number), 64)
-	}
-	if e.Display == "" {
-		e.Display = digits(string(v.Phone))
-	}
-	e.Name = clip(strings.ToUpper(string(v.Event)), 64)
-	if e.Name == "" {
-		e.Name = clip(strings.ToUpper(string(v.Type)), 64)
-	}
-	e.At = v.Timestamp.time()
-	e.Raw = wrap(e, raw)
-	return e
 }
 
 // parser turns the items of one change into events.
@@ -177,6 +148,14 @@ func (p *parser) identify(id Identity) (Identity, *contact) {
 
 func identity(phone, bsuid, parent text) Identity {
 	return Identity{Phone: digits(string(phone)), BSUID: clip(string(bsuid), maxID), ParentBSUID: clip(string(parent), maxID)}
+}
+
+// at is the time of an item, or else that of its entry.
+func at(item, entry num) time.Time {
+	if t := item.time(); !t.IsZero() {
+		return t
+	}
+	return entry.time()
 }
 
 func first(a, b string) string {

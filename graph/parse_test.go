@@ -45,13 +45,24 @@ func TestEverySampleOfTheContractHasItsKindAndKey(t *testing.T) {
 		"calls_call_recording_available_": {KindCallOther, "call:wacid.EXAMPLE0001:call_recording_available:1002000000000001"},
 		"permission_reply":                {KindPermission, "message:wamid.EXAMPLE77"},
 		"message_status":                  {KindMessageStatus, "message-status:wamid.EXAMPLE70:FAILED"},
-		"system":                          {KindMessage, "message:wamid.EXAMPLE90"},
+		"system":                          {KindIdentity, "message:wamid.EXAMPLE90"},
 		"text":                            {KindMessage, "message:wamid.A"},
 		"voicemail":                       {KindMessage, "message:wacid.V"},
 		"account_settings_update":         {KindSettings, "other:"},
-		"account_update":                  {KindAccount, "other:"},
+		"account_update":                  {KindRestriction, "restriction:15550100200:RESTRICTED_BUSINESS_INITIATED_CALLING until 1791021600"},
 		"errors_only":                     {KindErrors, "other:"},
 		"envelope":                        {KindUnknown, "other:"},
+		"settings_full":                   {KindSettings, "other:"},
+		"system_number":                   {KindIdentity, "message:wamid.EXAMPLE91"},
+		"user_id_update":                  {KindUnknown, "other:"},
+		"account_violation":               {KindViolation, "violation:15550100200:LOW_BUSINESS_INITIATED_CALLING_QUALITY:1790416800"},
+		"account_violation_pickup":        {KindViolation, "violation:15550100200:USER_INITIATED_CALLS_LOW_PICKUP_RATE:1790416800"},
+		"account_restriction_hidden":      {KindRestriction, "restriction:15550100200:RESTRICTED_USER_INITIATED_CALLING_CALL_BUTTON_HIDDEN 1790416800"},
+		"account_deleted":                 {KindAccount, "other:"},
+		"template_rejected":               {KindTemplate, "template:800:REJECTED:1790416800"},
+		"template_approved":               {KindTemplate, "template:800:APPROVED:1790416900"},
+		"quality_update":                  {KindQuality, "quality:15550100200:UPGRADE:TIER_10K:1790416800"},
+		"security":                        {KindAccount, "other:"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			e := one(t, load(t, strings.TrimSuffix(name, "_")))
@@ -62,8 +73,8 @@ func TestEverySampleOfTheContractHasItsKindAndKey(t *testing.T) {
 			if again.Kind != e.Kind || again.Customer != e.Customer || again.Number != e.Number || again.ID != e.ID {
 				t.Errorf("the stored form reads as %+v, want %+v", again, e)
 			}
-			if want.key != "other:" && again.Key() != e.Key() {
-				t.Errorf("the stored form has key %q, want %q", again.Key(), e.Key())
+			if again.Key() != e.Key() || !again.At.Equal(e.At) {
+				t.Errorf("the stored form has key %q at %v, want %q at %v", again.Key(), again.At, e.Key(), e.At)
 			}
 		})
 	}
@@ -123,25 +134,6 @@ func TestParserIsGenerous(t *testing.T) {
 				t.Errorf("%+v call %+v", e, e.Call)
 			}
 		})
-	}
-}
-
-func TestPermissionReplies(t *testing.T) {
-	for name, c := range map[string]struct {
-		reply string
-		want  Message
-	}{
-		"temporary": {`{"response":"accept","is_permanent":false,"expiration_timestamp":"1791021600","response_source":"user_action"}`, Message{Granted: true, Expires: time.Unix(1791021600, 0).UTC()}},
-		"permanent": {`{"response":"ACCEPT","is_permanent":true,"response_source":"user_action"}`, Message{Granted: true, Permanent: true}},
-		"declined":  {`{"response":"reject","response_source":"user_action"}`, Message{}},
-		"revoked":   {`{"response":"reject","response_source":"automatic"}`, Message{Automatic: true}},
-	} {
-		body := `{"entry":[{"changes":[{"field":"messages","value":{"messages":[{"id":"wamid.A","interactive":{"type":"call_permission_reply","call_permission_reply":` + c.reply + `}}]}}]}]}`
-		e := one(t, []byte(body))
-		c.want.Type = "call_permission_reply"
-		if e.Kind != KindPermission || *e.Message != c.want {
-			t.Errorf("%s: %v %+v, want %+v", name, e.Kind, e.Message, c.want)
-		}
 	}
 }
 
@@ -240,6 +232,12 @@ func FuzzParseWebhook(f *testing.F) {
 			}
 			if again[0].Kind != e.Kind {
 				t.Fatalf("stored form reads as %v, was %v: %q", again[0].Kind, e.Kind, e.Raw)
+			}
+			if again[0].Key() != e.Key() || !again[0].At.Equal(e.At) {
+				t.Fatalf("stored form has key %q at %v, was %q at %v: %q", again[0].Key(), again[0].At, e.Key(), e.At, e.Raw)
+			}
+			if again[0].OpensWindow() != e.OpensWindow() {
+				t.Fatalf("stored form opens the window differently: %q", e.Raw)
 			}
 		}
 	})

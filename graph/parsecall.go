@@ -46,12 +46,12 @@ func (p *parser) call(raw json.RawMessage) Event {
 	e := p.base
 	var j callJSON
 	if err := json.Unmarshal(raw, &j); err != nil && !isTypeError(err) {
-		e.Raw = p.rewrap(e, nil, "calls", raw)
+		p.rewrap(&e, nil, "calls", raw)
 		return e
 	}
 	e.ID = clip(string(j.ID), maxID)
 	e.Name = clip(strings.ToLower(string(j.Event)), 64)
-	e.At = j.Timestamp.time()
+	e.At = at(j.Timestamp, e.sent)
 	e.CallbackData = clip(string(j.Data), maxID)
 	e.Errors = append(e.Errors, webhookErrors(j.Errors)...)
 	e.Call = &Call{
@@ -71,7 +71,7 @@ func (p *parser) call(raw json.RawMessage) Event {
 	id, c := p.identify(who)
 	e.Customer = id
 	e.Kind = callKind(e.Name, e.ID)
-	e.Raw = p.rewrap(e, c, "calls", raw)
+	p.rewrap(&e, c, "calls", raw)
 	return e
 }
 
@@ -128,10 +128,10 @@ func (p *parser) status(raw json.RawMessage) Event {
 		Errors    []webhookError `json:"errors"`
 	}
 	if err := json.Unmarshal(raw, &j); err != nil && !isTypeError(err) {
-		e.Raw = p.rewrap(e, nil, "statuses", raw)
+		p.rewrap(&e, nil, "statuses", raw)
 		return e
 	}
-	e.ID, e.Name, e.At = clip(string(j.ID), maxID), clip(string(j.Status), 64), j.Timestamp.time()
+	e.ID, e.Name, e.At = clip(string(j.ID), maxID), clip(string(j.Status), 64), at(j.Timestamp, e.sent)
 	e.CallbackData = clip(string(j.Data), maxID)
 	e.Errors = append(e.Errors, webhookErrors(j.Errors)...)
 	id, c := p.identify(identity(j.Phone, j.User, text(first(string(j.Parent), string(j.OldParent)))))
@@ -142,7 +142,7 @@ func (p *parser) status(raw json.RawMessage) Event {
 			e.Kind = callStatusKind(e.Name)
 		}
 	}
-	e.Raw = p.rewrap(e, c, "statuses", raw)
+	p.rewrap(&e, c, "statuses", raw)
 	return e
 }
 

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -26,6 +28,12 @@ const (
 	ActionSendPermission = "send_call_permission_request"
 )
 
+// The periods of Meta's quotas (§10.2).
+const (
+	PeriodDay  = "PT24H"
+	PeriodWeek = "P7D"
+)
+
 // Limit is one quota of an action.
 type Limit struct {
 	Period  string // ISO 8601, "PT24H", "P7D"
@@ -33,6 +41,9 @@ type Limit struct {
 	Used    int64
 	Expires time.Time // when the quota frees up; set only while exhausted
 }
+
+// Left is how often the action is still possible within the period.
+func (l Limit) Left() int64 { return max(0, l.Max-l.Used) }
 
 // Action is what Meta lets us do now.
 type Action struct {
@@ -46,6 +57,40 @@ type Permissions struct {
 	Expires time.Time // temporary only, Meta's own timestamp
 	Actions map[string]Action
 	At      time.Time // when Meta said so
+}
+
+// Allowed is Meta's can_perform_action. An action Meta did not speak of is not allowed.
+func (p Permissions) Allowed(action string) bool { return p.Actions[action].Allowed }
+
+// Limit is the action's quota for a period such as PeriodDay, however Meta writes it: P1D is PT24H. ok is false when Meta named
+// none; trust what it named above any number in a document (§10.2).
+func (p Permissions) Limit(action, period string) (l Limit, ok bool) {
+	want, known := parsePeriod(period)
+	for _, l := range p.Actions[action].Limits {
+		if got, ok := parsePeriod(l.Period); strings.EqualFold(l.Period, period) || (ok && known && got == want) {
+			return l, true
+		}
+	}
+	return Limit{}, false
+}
+
+var periodForm = regexp.MustCompile(`^P(?:([0-9]{1,4})W)?(?:([0-9]{1,4})D)?(?:T(?:([0-9]{1,5})H)?(?:([0-9]{1,6})M)?(?:([0-9]{1,8})S)?)?$`)
+
+// parsePeriod reads an ISO 8601 duration of weeks, days, hours, minutes and seconds; years and months have no fixed length.
+func parsePeriod(s string) (time.Duration, bool) {
+	if len(s) > 32 {
+		return 0, false
+	}
+	m := periodForm.FindStringSubmatch(strings.ToUpper(s))
+	if m == nil {
+		return 0, false
+	}
+	var d time.Duration
+	for i, unit := range []time.Duration{7 * 24 * time.Hour, 24 * time.Hour, time.Hour, time.Minute, time.Second} {
+		n, _ := strconv.Atoi("0" + m[i+1]) // nothing or a few digits
+		d += time.Duration(n) * unit
+	}
+	return d, d > 0
 }
 
 // NextAllowed is when the action's exhausted quota frees up, zero when Meta did not say.

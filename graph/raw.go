@@ -12,6 +12,7 @@ type rawChange struct {
 
 type rawEntry struct {
 	ID      string      `json:"id,omitempty"`
+	Time    num         `json:"time,omitempty"`
 	Changes []rawChange `json:"changes"`
 }
 
@@ -20,17 +21,28 @@ type rawBody struct {
 	Entry  []rawEntry `json:"entry"`
 }
 
-// wrap puts a whole value into a body of its own.
-func wrap(e Event, value json.RawMessage) json.RawMessage {
-	b, err := json.Marshal(rawBody{"whatsapp_business_account", []rawEntry{{e.Account, []rawChange{{e.Field, value}}}}})
+// wrap makes a body of its own of a whole value. The entry's time stays in it, or the event would lose its time in the store,
+// but not in the digest.
+func (e *Event) wrap(value json.RawMessage) {
+	body := rawBody{"whatsapp_business_account", []rawEntry{{ID: e.Account, Changes: []rawChange{{e.Field, value}}}}}
+	e.Raw = marshal(body)
+	if e.sent != 0 {
+		e.digest = digest(e.Raw)
+		body.Entry[0].Time = e.sent
+		e.Raw = marshal(body)
+	}
+}
+
+func marshal(v any) json.RawMessage {
+	b, err := json.Marshal(v)
 	if err != nil {
-		return nil // value was decoded before, so it is JSON
+		return nil // every value in it was decoded before, so it is JSON
 	}
 	return b
 }
 
 // rewrap puts one item with its contact and errors into a body of its own.
-func (p *parser) rewrap(e Event, c *contact, list string, item json.RawMessage) json.RawMessage {
+func (p *parser) rewrap(e *Event, c *contact, list string, item json.RawMessage) {
 	v := map[string]any{
 		"messaging_product": "whatsapp",
 		"metadata":          map[string]string{"display_phone_number": e.Display, "phone_number_id": e.Number},
@@ -50,9 +62,5 @@ func (p *parser) rewrap(e Event, c *contact, list string, item json.RawMessage) 
 		}
 		v["errors"] = errs
 	}
-	value, err := json.Marshal(v)
-	if err != nil {
-		return nil
-	}
-	return wrap(e, value)
+	e.wrap(marshal(v))
 }

@@ -47,7 +47,11 @@ func (c *Client) do(ctx context.Context, r request, out any) (uncertain bool, er
 // once sends a request that must not be repeated blindly. It tries again only when nothing can have happened: no
 // connection was had, or Graph itself answered that it could not (138004: retry once, §18.1).
 func (c *Client) once(ctx context.Context, r request, out any) error {
-	ctx, cancel := context.WithTimeout(ctx, connectLimit)
+	limit := r.limit
+	if limit == 0 {
+		limit = connectLimit
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	payload, err := encode(r.body)
 	if err != nil {

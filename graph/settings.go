@@ -3,19 +3,32 @@ package graph
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
+	"slices"
 	"strings"
 	"time"
 )
 
-// Restriction is a limit Meta put on the number's calling (§9.2).
+// The restrictions Meta puts on a number's calling (§9.2, §14).
+const (
+	RestrictedOutbound     = "RESTRICTED_BUSINESS_INITIATED_CALLING"                // no calls out, no permission requests
+	RestrictedInbound      = "RESTRICTED_USER_INITIATED_CALLING"                    // no calls in
+	RestrictedButtonHidden = "RESTRICTED_USER_INITIATED_CALLING_CALL_BUTTON_HIDDEN" // calls come, but the button is gone
+)
+
+// Restriction is a limit Meta put on the number's calling. Expires is zero when it ends by no date: an administrator has to
+// act in WhatsApp Manager.
 type Restriction struct {
-	Type    string
-	Reason  string
-	Expires time.Time
+	Type        string
+	Reason      string
+	Remediation string // what Meta advises, webhooks only
+	Expires     time.Time
 }
+
+// InForce reports whether the restriction still holds: it ends by itself.
+func (r Restriction) InForce(now time.Time) bool { return r.Expires.IsZero() || now.Before(r.Expires) }
 
 // Settings is the part of a number's calling settings that matters to a call. Fields Meta left out or calls NOT_SET are "".
 type Settings struct {
@@ -24,7 +37,11 @@ type Settings struct {
 	Callback     string // callback_permission_status
 	SIP          string // sip.status: ENABLED means Graph calling is refused
 	KeyExchange  string // DTLS, SDES
+	Voicemail    string // voicemail.status: ENABLED means Meta may take calls we leave alone
 	ExtraCodecs  []string
+	Countries    []string   // who sees the call icons, ISO 3166 alpha-2; none: everybody
+	Hours        *CallHours // nil when Meta said nothing: open at all hours
+	HoursUnread  int        // spans of Hours that could not be read and are not in it
 	Restrictions []Restriction
 	Raw          json.RawMessage // the whole answer, for display
 }
@@ -39,98 +56,145 @@ func (c *Client) Settings(ctx context.Context, number string) (Settings, error) 
 	return parseSettings(raw)
 }
 
+type settingsJSON struct {
+	Calling struct {
+		Status      enum       `json:"status"`
+		Icons       enum       `json:"call_icon_visibility"`
+		Callback    enum       `json:"callback_permission_status"`
+		SIP         statusJSON `json:"sip"`
+		KeyExchange enum       `json:"srtp_key_exchange_protocol"`
+		Voicemail   statusJSON `json:"voicemail"`
+		Audio       struct {
+			Codecs []text `json:"additional_codecs"`
+		} `json:"audio"`
+		CallIcons struct {
+			Countries []text `json:"restrict_to_user_countries"`
+		} `json:"call_icons"`
+		Hours        json.RawMessage `json:"call_hours"`
+		Restrictions struct {
+			List []struct {
+				Type    enum `json:"type"`
+				Reason  text `json:"reason"`
+				Expires num  `json:"expiration"`
+			} `json:"restrictions_list"`
+		} `json:"restrictions"`
+	} `json:"calling"`
+}
+
+type statusJSON struct {
+	Status enum `json:"status"`
+}
+
+// parseSettings reads the answer of GET settings and the phone_number_settings of a webhook: they have the same shape (§9.3).
 func parseSettings(raw json.RawMessage) (Settings, error) {
-	var j struct {
-		Calling struct {
-			Status   enum `json:"status"`
-			Icons    enum `json:"call_icon_visibility"`
-			Callback enum `json:"callback_permission_status"`
-			SIP      struct {
-				Status enum `json:"status"`
-			} `json:"sip"`
-			KeyExchange enum `json:"srtp_key_exchange_protocol"`
-			Audio       struct {
-				Codecs []text `json:"additional_codecs"`
-			} `json:"audio"`
-			Restrictions struct {
-				List []struct {
-					Type    enum `json:"type"`
-					Reason  text `json:"reason"`
-					Expires num  `json:"expiration"`
-				} `json:"restrictions_list"`
-			} `json:"restrictions"`
-		} `json:"calling"`
-	}
+	var j settingsJSON
 	if err := json.Unmarshal(raw, &j); err != nil && !isTypeError(err) {
 		return Settings{}, fmt.Errorf("settings: %w", ErrAnswer)
 	}
-	set := func(e enum) string { return strings.TrimPrefix(string(e), "NOT_SET") }
-	k := j.Calling
+	k := &j.Calling
 	s := Settings{Status: set(k.Status), Icons: set(k.Icons), Callback: set(k.Callback), SIP: set(k.SIP.Status),
-		KeyExchange: set(k.KeyExchange), Raw: raw}
-	for _, codec := range k.Audio.Codecs[:min(len(k.Audio.Codecs), 8)] {
-		s.ExtraCodecs = append(s.ExtraCodecs, strings.ToUpper(string(codec)))
-	}
-	for _, r := range k.Restrictions.List[:min(len(k.Restrictions.List), 16)] {
-		s.Restrictions = append(s.Restrictions, Restriction{Type: string(r.Type), Reason: clip(string(r.Reason), 512), Expires: r.Expires.time()})
+		KeyExchange: set(k.KeyExchange), Voicemail: set(k.Voicemail.Status), Raw: raw,
+		ExtraCodecs: upper(k.Audio.Codecs, 8), Countries: upper(k.CallIcons.Countries, 256)}
+	s.Hours, s.HoursUnread = parseHours(k.Hours)
+	for _, r := range k.Restrictions.List[:min(len(k.Restrictions.List), maxRestrictions)] {
+		s.Restrictions = append(s.Restrictions, Restriction{Type: clip(string(r.Type), 64), Reason: clip(string(r.Reason), 512), Expires: r.Expires.time()})
 	}
 	return s, nil
 }
 
-// Number is what Meta says about a business number.
-type Number struct {
-	ID       string
-	Display  string // as digits
-	Verified string // verified name
-	Quality  string
-	Platform string // CLOUD_API, or calling is impossible
-	Status   string
+// set reads NOT_SET, which Meta writes for what nobody ever touched, as nothing.
+func set(e enum) string {
+	if e == "NOT_SET" {
+		return ""
+	}
+	return clip(string(e), 64)
 }
 
-// Number reads the number itself.
-func (c *Client) Number(ctx context.Context, number string) (Number, error) {
-	var j struct {
-		ID       text `json:"id"`
-		Display  text `json:"display_phone_number"`
-		Verified text `json:"verified_name"`
-		Quality  enum `json:"quality_rating"`
-		Platform enum `json:"platform_type"`
-		Status   enum `json:"status"`
+func upper(list []text, most int) []string {
+	var out []string
+	for _, t := range list[:min(len(list), most)] {
+		out = append(out, strings.ToUpper(clip(string(t), 16)))
 	}
-	r := request{action: "number", method: http.MethodGet, path: "/" + segment(number),
-		query: url.Values{"fields": {"id,display_phone_number,verified_name,quality_rating,platform_type,status"}}}
-	if _, err := c.do(ctx, r, &j); err != nil {
-		return Number{}, fmt.Errorf("number: %w", err)
-	}
-	return Number{ID: string(j.ID), Display: digits(string(j.Display)), Verified: string(j.Verified),
-		Quality: string(j.Quality), Platform: string(j.Platform), Status: string(j.Status)}, nil
+	return out
 }
 
-// Token is what Meta says about our access token.
-type Token struct {
-	Valid   bool
-	App     string
-	Expires time.Time // zero: never
-	Scopes  []string
+// SettingsChange is what is to be changed of a number's settings. What is left zero stays as it is at Meta.
+type SettingsChange struct {
+	Status   string     // ENABLED or DISABLED
+	Icons    string     // DEFAULT or DISABLE_ALL
+	Callback string     // ENABLED or DISABLED: does a customer who calls us give permission to call back
+	Codecs   []string   // PCMA, PCMU; not nil and empty leaves Opus alone
+	Hours    *CallHours // replaces Meta's whole call_hours, holidays included (§9.1)
+	SIPOff   bool       // switches Meta's SIP mode off
+	Today    string     // "2006-01-02" in the zone of Hours: no holiday may lie before it; "" checks nothing
 }
 
-// Token inspects the client's own token.
-func (c *Client) Token(ctx context.Context) (Token, error) {
-	var j struct {
-		Data struct {
-			App     text   `json:"app_id"`
-			Valid   flag   `json:"is_valid"`
-			Expires num    `json:"expires_at"`
-			Scopes  []text `json:"scopes"`
-		} `json:"data"`
+type settingsBody struct {
+	Status   string      `json:"status,omitempty"`
+	Icons    string      `json:"call_icon_visibility,omitempty"`
+	Hours    *hoursJSON  `json:"call_hours,omitempty"`
+	Callback string      `json:"callback_permission_status,omitempty"`
+	SIP      *statusBody `json:"sip,omitempty"`
+	Audio    *audioBody  `json:"audio,omitempty"`
+}
+
+type statusBody struct {
+	Status string `json:"status"`
+}
+
+type audioBody struct {
+	Codecs []string `json:"additional_codecs"`
+}
+
+// Validate reports everything wrong with the change at once, and a change of nothing.
+func (s SettingsChange) Validate() error {
+	var errs []error
+	word := func(field, got string, allowed ...string) {
+		if got != "" && !slices.Contains(allowed, got) {
+			errs = append(errs, fmt.Errorf("%w: %s %q, allowed are %s", ErrContent, field, clip(got, 64), strings.Join(allowed, " and ")))
+		}
 	}
-	r := request{action: "debug_token", method: http.MethodGet, path: "/debug_token", query: url.Values{"input_token": {c.token.Reveal()}}}
-	if _, err := c.do(ctx, r, &j); err != nil {
-		return Token{}, fmt.Errorf("debug token: %w", err)
+	word("status", s.Status, "ENABLED", "DISABLED")
+	word("icon visibility", s.Icons, "DEFAULT", "DISABLE_ALL")
+	word("callback permission", s.Callback, "ENABLED", "DISABLED")
+	for _, codec := range s.Codecs {
+		word("codec", codec, "PCMA", "PCMU")
 	}
-	t := Token{Valid: bool(j.Data.Valid), App: string(j.Data.App), Expires: j.Data.Expires.time()}
-	for _, s := range j.Data.Scopes[:min(len(j.Data.Scopes), 64)] {
-		t.Scopes = append(t.Scopes, string(s))
+	if s.Hours != nil {
+		errs = append(errs, s.Hours.Validate(s.Today))
 	}
-	return t, nil
+	if s.Status == "" && s.Icons == "" && s.Callback == "" && s.Codecs == nil && s.Hours == nil && !s.SIPOff {
+		errs = append(errs, fmt.Errorf("%w: nothing to change", ErrContent))
+	}
+	return errors.Join(errs...)
+}
+
+func (s SettingsChange) body() settingsBody {
+	b := settingsBody{Status: s.Status, Icons: s.Icons, Callback: s.Callback}
+	if s.Codecs != nil {
+		b.Audio = &audioBody{append([]string{}, s.Codecs...)}
+	}
+	if s.Hours != nil {
+		b.Hours = s.Hours.wire()
+	}
+	if s.SIPOff {
+		b.SIP = &statusBody{"DISABLED"}
+	}
+	return b
+}
+
+// WriteSettings changes the number's calling settings. Meta's refusals: Error.LimitTooLow, Error.NotSubscribed, and code 100
+// with words about the field. Customers' apps may show a change only after days; Meta's servers follow it at once (§9.1).
+func (c *Client) WriteSettings(ctx context.Context, number string, s SettingsChange) error {
+	if err := s.Validate(); err != nil {
+		return fmt.Errorf("write settings: %w", err)
+	}
+	body := struct {
+		Calling settingsBody `json:"calling"`
+	}{s.body()}
+	r := request{action: "write_settings", method: http.MethodPost, path: "/" + segment(number) + "/settings", body: body}
+	if _, err := c.do(ctx, r, nil); err != nil {
+		return fmt.Errorf("write settings: %w", err)
+	}
+	return nil
 }

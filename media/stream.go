@@ -66,3 +66,15 @@ type Stats struct {
 	FirstSent     time.Time     // first audio packet that left; zero before
 	FirstReceived time.Time
 }
+
+// Tap sees both directions of a stream: what was received, as it came, and what was sent, as it left. It runs on the
+// stream's own goroutines: it must not block, allocate, or keep what it is given.
+type Tap interface {
+	Received(p *Packet, c Codec)
+	Sent(payload []byte, c Codec, timestamp uint32, sequence uint16, marker bool, at time.Time)
+}
+
+// Tappable is a stream that can be listened to. When SetTap returns, the former tap is given nothing more; nil removes it.
+type Tappable interface {
+	SetTap(t Tap)
+}

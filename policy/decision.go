@@ -1,79 +1,48 @@
 package policy
 
-import "time"
-
-// Permission is Meta's answer about one customer and line (GET call_permissions), or our lack of one.
-type Permission string
-
-// The permission states. PermissionUnknown means that Meta could not be asked: deny.
-const (
-	PermissionUnknown   Permission = "unknown"
-	PermissionNone      Permission = "no_permission"
-	PermissionTemporary Permission = "temporary"
-	PermissionPermanent Permission = "permanent"
+import (
+	"encoding/json"
+	"fmt"
+	"time"
 )
-
-// Rule IDs, stable: they appear in SIP Reason headers, CDRs, metrics and the API.
-const (
-	RuleLineOff           = "line.off"
-	RuleRestricted        = "line.restricted" // Meta forbids the number as such: its country, quality or policy record
-	RuleNotAllowed        = "static.denied"
-	RulePermissionUnknown = "permission.unknown"
-	RulePermissionNone    = "permission.none"
-	RulePermissionExpired = "permission.expired"
-	RuleCallLimit         = "limit.calls"
-	RuleAllowed           = "allowed"
-)
-
-// Facts is everything a decision rests on.
-type Facts struct {
-	Outbound   bool // an agent calls the customer; inbound calls need no permission
-	LineOn     bool // the line is enabled in our settings
-	Allow      bool // the static allow of the settings, for this direction
-	Permission Permission
-	// PermissionExpires is Meta's own timestamp for a temporary permission; zero when there is none.
-	PermissionExpires time.Time
-	// CanStart is Meta's can_perform_action for start_call.
-	CanStart bool
-	// NextStart is when Meta lets the next call start, when it said so.
-	NextStart time.Time
-}
 
 // Decision is the answer, the same value for SIP, prompt, panel, API and ledger.
 type Decision struct {
-	Allowed     bool      `json:"allowed"`
-	Rule        string    `json:"rule"`
-	Sentence    string    `json:"sentence"` // for people, English
+	Allowed  bool   `json:"allowed"`
+	Rule     string `json:"rule"`
+	Sentence string `json:"sentence"` // for people, English; Render gives other languages and zones
+	// Key and Params are the sentence before it was put into words: times in RFC 3339 UTC, numbers in decimal.
+	Key    string            `json:"key"`
+	Params map[string]string `json:"params,omitempty"`
+	// NextAllowed is the earliest time at which the rule stops denying by itself; zero: not known, or never by itself.
 	NextAllowed time.Time `json:"next_allowed,omitzero"`
+	Counters    []Counter `json:"counters,omitempty"`
+	// Possible is what could be done instead, or next.
+	Possible []Action `json:"possible,omitempty"`
+	// Template: an allowed permission request must be a template, because the message window is closed.
+	Template bool `json:"template,omitempty"`
+	// Warning: this call is allowed, but the customer left the last ones unanswered (Rules.Warn in a row).
+	Warning bool `json:"warning,omitempty"`
+	// Override: a profile limit stood against it, and a supervisor lifted it.
+	Override bool `json:"override,omitempty"`
+	// Facts is the question, from which Replay makes the same decision again.
+	Facts *Question `json:"facts,omitempty"`
 }
 
-// Decide applies the rules in the order of design §10. Unknown means no.
-func Decide(f Facts, now time.Time) Decision {
-	switch {
-	case !f.LineOn:
-		return deny(RuleLineOff, "This WhatsApp line is switched off. Switch it on in the settings of the line.")
-	case !f.Allow:
-		return deny(RuleNotAllowed, "Calls in this direction are not allowed on this line.")
-	case !f.Outbound:
-		return Decision{Allowed: true, Rule: RuleAllowed}
-	}
-	switch f.Permission {
-	case PermissionPermanent:
-	case PermissionTemporary:
-		if !f.PermissionExpires.IsZero() && !now.Before(f.PermissionExpires) {
-			return deny(RulePermissionExpired, "The customer's permission to be called has expired. Ask for permission again.")
-		}
-	case PermissionNone:
-		return deny(RulePermissionNone, "The customer has not allowed calls from this line. Ask for permission first.")
-	default:
-		return deny(RulePermissionUnknown, "WhatsApp could not be asked whether this customer allows calls. Try again shortly.")
-	}
-	if !f.CanStart {
-		d := deny(RuleCallLimit, "WhatsApp's limit for calls to this customer is reached.")
-		d.NextAllowed = f.NextStart
-		return d
-	}
-	return Decision{Allowed: true, Rule: RuleAllowed}
+// Counter is one limit and its usage.
+type Counter struct {
+	Name   string        `json:"name"`   // "requests", "attempts", "connected", "unanswered", "concurrency"
+	Scope  string        `json:"scope"`  // "line": this line and customer; "all": over all lines; "meta": as Meta counts
+	Window time.Duration `json:"window"` // nanoseconds; 0: in a row, or at the same time
+	Used   int           `json:"used"`
+	Max    int           `json:"max"`
 }
 
-func deny(rule, sentence string) Decision { return Decision{Rule: rule, Sentence: sentence} }
+// Replay decides a stored question again.
+func Replay(question []byte) (Decision, error) {
+	var q Question
+	if err := json.Unmarshal(question, &q); err != nil {
+		return Decision{}, fmt.Errorf("replay decision: %w", err)
+	}
+	return Decide(q), nil
+}

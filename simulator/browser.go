@@ -52,6 +52,7 @@ type browserEvent struct {
 	Number  string `json:"number,omitempty"`
 	Message string `json:"message,omitempty"`
 	Text    string `json:"text,omitempty"`
+	Button  string `json:"button,omitempty"` // the label of a call button
 	End     *End   `json:"end,omitempty"`
 }
 
@@ -81,7 +82,7 @@ func (m *Meta) addBrowser(name, phone string, permission PermissionKind) (*brows
 	} else {
 		cfg.BSUID = "ID.91" + phone
 	}
-	c := &Customer{m: m, cfg: cfg, calls: make(chan *CustomerCall, 1)}
+	c := &Customer{m: m, cfg: cfg, calls: make(chan *CustomerCall, 1), since: m.clock.Now()}
 	c.device = func(cl *call) endpoint { return b.incoming(cl) }
 	c.onMessage = b.onMessage
 	b.cust = c
@@ -178,21 +179,14 @@ func (b *browser) push(e browserEvent) {
 	}
 }
 
-// onMessage shows a message of the company on the page.
-func (b *browser) onMessage(n *number, id string, msg *messageBody) {
-	e := browserEvent{Type: "message", Message: id, Number: n.PhoneNumberID, Name: n.Name}
-	switch {
-	case isPermissionRequest(msg):
+// onMessage shows a message on the page.
+func (b *browser) onMessage(n *number, g *Message) {
+	e := browserEvent{Type: "message", Message: g.ID, Number: n.PhoneNumberID, Name: n.Name, Text: g.wording()}
+	if g.AsksPermission {
 		e.Type = "permission_request"
-		if msg.Interactive != nil && msg.Interactive.Body != nil {
-			e.Text = msg.Interactive.Body.Text
-		}
-	case msg.Text != nil:
-		e.Text = msg.Text.Body
-	case msg.Interactive != nil && msg.Interactive.Body != nil:
-		e.Text = msg.Interactive.Body.Text
-	default:
-		e.Text = "(" + msg.Type + ")"
+	}
+	if i := g.callButton(); i >= 0 {
+		e.Button = g.Buttons[i]
 	}
 	b.push(e)
 }

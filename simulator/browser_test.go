@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"fmt"
@@ -108,5 +109,77 @@ func TestClosedTabEndsItsCall(t *testing.T) {
 	}
 	if _, body := connectTry(t, p, "+6281200001111"); errCode(body) != 138001 {
 		t.Errorf("a closed tab can still be called: %v", body)
+	}
+}
+
+// stream opens the event stream of a tab.
+func (p *product) stream(session string) *bufio.Scanner {
+	p.t.Helper()
+	req, err := http.NewRequestWithContext(testCtx(p.t), http.MethodGet, p.meta.URL()+"/browser/events?session="+session, nil)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	resp, err := p.hc.Do(req)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	p.t.Cleanup(func() { _ = resp.Body.Close() })
+	return bufio.NewScanner(resp.Body)
+}
+
+func nextEvent(t *testing.T, s *bufio.Scanner, kind string) browserEvent {
+	t.Helper()
+	for s.Scan() {
+		var e browserEvent
+		if data, ok := strings.CutPrefix(s.Text(), "data: "); ok && json.Unmarshal([]byte(data), &e) == nil && e.Type == kind {
+			return e
+		}
+	}
+	t.Fatalf("no %s event: %v", kind, s.Err())
+	return browserEvent{}
+}
+
+func TestTabGetsRequestsAndButtonsAndAnswersThem(t *testing.T) {
+	t.Parallel()
+	p := newProduct(t, func(c *MetaConfig) {
+		c.Templates = []Template{CallButtonTemplate("call_us", "en", "We are here", "Call the shop")}
+	})
+	_, out := p.page("register", obj{"name": "Sari", "phone": "6281234567890"}, "")
+	session := out["session"].(string)
+	stream := p.stream(session)
+	status, body := p.graph("POST", testPNID+"/messages", permissionRequestBody())
+	wantOK(t, status, body)
+	asked := nextEvent(t, stream, "permission_request")
+	if asked.Text != "May we call?" || asked.Number != testPNID {
+		t.Errorf("request %+v", asked)
+	}
+	reply := func(attitude Attitude) (int, map[string]any) {
+		return p.page("reply", obj{"session": session, "message": asked.Message, "attitude": attitude}, "")
+	}
+	if status, out = reply("shrug"); status != http.StatusConflict {
+		t.Errorf("an answer nobody knows: %d %v", status, out)
+	}
+	status, out = reply(AttitudeTemporary)
+	wantOK(t, status, out)
+	if r, context := replyOf(p.replies(1)[0]); out["permission"] != "temporary" || r["response"] != "accept" || context != asked.Message {
+		t.Errorf("reply %v of %v", r, context)
+	}
+	p.meta.Clock().Advance(week)
+	if status, out = reply(AttitudePermanent); status != http.StatusConflict || !strings.Contains(out["error"].(string), "dead") {
+		t.Errorf("a dead request: %d %v", status, out)
+	}
+	status, out = p.page("text", obj{"session": session, "number": testPNID, "text": "hello"}, "")
+	wantOK(t, status, out)
+	p.wait("text")
+	if status, _ = p.page("text", obj{"session": session, "number": testPNID, "text": " "}, ""); status != http.StatusConflict {
+		t.Errorf("an empty text: %d", status)
+	}
+	status, body = p.graph("POST", testPNID+"/messages", sendTemplate("call_us", "en"))
+	wantOK(t, status, body)
+	if e := nextEvent(t, stream, "message"); e.Button != "Call the shop" || e.Text != "We are here" {
+		t.Errorf("message %+v", e)
+	}
+	if status, out = p.page("call", obj{"session": session, "message": "wamid.NOBODY", "sdp": ""}, ""); status != http.StatusConflict {
+		t.Errorf("a button of no message: %d %v", status, out)
 	}
 }

@@ -31,9 +31,9 @@ func (b *browser) incoming(cl *call) endpoint {
 }
 
 // dial places an inbound call with the browser's offer.
-func (b *browser) dial(ctx context.Context, number, sdp string) (string, error) {
+func (b *browser) dial(ctx context.Context, number, sdp string, opts CallOptions) (string, error) {
 	bc := &browserCall{b: b, sdp: sdp, answers: make(chan string, 1)}
-	err := b.cust.m.dial(ctx, b.cust, number, CallOptions{}, bc, func(cl *call) {
+	err := b.cust.m.dial(ctx, b.cust, number, opts, bc, func(cl *call) {
 		bc.mu.Lock()
 		bc.cl = cl
 		bc.mu.Unlock()

@@ -10,7 +10,9 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 //go:embed page
@@ -36,6 +38,7 @@ type browserRequest struct {
 	Message    string         `json:"message"`
 	Attitude   Attitude       `json:"attitude"`
 	Reason     string         `json:"reason"`
+	Text       string         `json:"text"`
 
 	from netip.Addr
 }
@@ -53,7 +56,7 @@ func (m *Meta) browserRoutes(mux *http.ServeMux) {
 	mux.Handle("POST /browser/register", secured(guard.Handler(m.pageHandler(m.browserRegister))))
 	for path, f := range map[string]func(*browser, *browserRequest) (any, error){
 		"call": m.browserDial, "sdp": m.browserSDP, "accept": m.browserAccept, "decline": m.browserDecline,
-		"hangup": m.browserHangup, "permission": m.browserPermission, "reply": m.browserReply, "leave": m.browserLeave,
+		"hangup": m.browserHangup, "permission": m.browserPermission, "reply": m.browserReply, "text": m.browserText, "leave": m.browserLeave,
 	} {
 		mux.Handle("POST /browser/"+path, secured(guard.Handler(m.pageHandler(m.withSession(f)))))
 	}
@@ -149,7 +152,13 @@ func (m *Meta) browserDial(b *browser, r *browserRequest) (any, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the call could not start: %w", err)
 	}
-	id, err := b.dial(m.ctx, r.Number, sdp)
+	var opts CallOptions
+	if r.Message != "" { // with the call button of a message
+		if r.Number, opts.CTAPayload, err = b.cust.button(r.Message); err != nil {
+			return nil, err
+		}
+	}
+	id, err := b.dial(m.ctx, r.Number, sdp, opts)
 	if err != nil {
 		return nil, err
 	}
@@ -212,13 +221,26 @@ func (m *Meta) browserPermission(b *browser, r *browserRequest) (any, error) {
 }
 
 func (m *Meta) browserReply(b *browser, r *browserRequest) (any, error) {
-	n, err := m.numberByID(r.Number)
+	if !slices.Contains([]Attitude{AttitudeTemporary, AttitudePermanent, AttitudeDecline}, r.Attitude) {
+		return nil, errors.New("the page sent an answer nobody knows; reload it")
+	}
+	n, err := b.cust.numberOf(r.Message)
 	if err != nil {
 		return nil, err
 	}
-	m.replyPermission(n, b.cust, r.Message, r.Attitude)
-	kind, _ := b.cust.PermissionFor(r.Number)
+	if err := m.replyPermission(n, b.cust, r.Message, r.Attitude); err != nil {
+		return nil, err
+	}
+	kind, _ := b.cust.PermissionFor(n.PhoneNumberID)
 	return obj{"permission": kind}, nil
+}
+
+func (m *Meta) browserText(b *browser, r *browserRequest) (any, error) {
+	text := strings.TrimSpace(r.Text)
+	if text == "" || utf8.RuneCountInString(text) > maxText {
+		return nil, fmt.Errorf("a message has 1 to %d characters", maxText)
+	}
+	return nil, b.cust.SendText(r.Number, text)
 }
 
 func (m *Meta) browserLeave(b *browser, _ *browserRequest) (any, error) {

@@ -78,6 +78,7 @@ type call struct {
 	// owned by run
 	state      State
 	signalled  bool // the connect webhook is out
+	counted    bool // inbound: window and callback permission are dealt with
 	localSDP   string
 	bizAnswer  string
 	began      time.Time // simulated
@@ -313,7 +314,10 @@ func (c *call) end(e End) {
 		return
 	}
 	c.markOver(e)
-	if c.outbound && c.answeredAt.IsZero() && e.Reason != "setup" {
+	switch {
+	case !c.outbound:
+		c.countInbound() // given up before the connect webhook: a call all the same
+	case c.answeredAt.IsZero() && e.Code == 0:
 		c.countMiss()
 	}
 	c.after(c.m.timing.HangupToTerminate, func() {
@@ -340,7 +344,13 @@ func (c *call) countMiss() {
 	c.m.mu.Lock()
 	s := c.m.permissionOf(c.num, c.cust).miss(now)
 	c.m.mu.Unlock()
-	if s == streakRevoked {
-		c.m.sendPermissionReply(c.num, c.cust, permissionReply{response: "reject", source: "automatic"})
+	switch s {
+	case streakNotice:
+		c.cust.receive(c.num, Message{PhoneNumberID: c.num.PhoneNumberID, At: now, Type: "system",
+			Text: "You did not answer the last calls. Do you still want this business to call you?"})
+	case streakRevoked:
+		c.cust.receive(c.num, Message{PhoneNumberID: c.num.PhoneNumberID, At: now, Type: "system", Text: "This business can not call you any more."})
+		c.m.sendPermissionReply(c.num, c.cust, permissionReply{response: "reject", source: "automatic", at: now})
+	case streakNothing:
 	}
 }

@@ -109,23 +109,33 @@ func (c *call) signalInbound() {
 	c.signalled = true
 	c.emit(c.connectUpdate(obj{"sdp_type": "offer", "sdp": c.localSDP}))
 	c.setState(StateRinging)
-	c.m.mu.Lock()
+	c.countInbound()
+	c.after(c.m.timing.AnswerDeadline, func() {
+		if c.state != StateConnected {
+			c.end(End{By: ByNetwork, Reason: "no_answer"})
+		}
+	})
+}
+
+// countInbound is what a call of the customer does, answered or not: the window opens (§11.3), and permission to call back
+// is given when the number is set so (§9.1).
+func (c *call) countInbound() {
+	if c.counted {
+		return
+	}
+	c.counted = true
 	now := c.m.clock.Now()
+	c.m.mu.Lock()
 	p := c.m.permissionOf(c.num, c.cust)
 	p.window = now.Add(day)
 	kind, _ := p.status(now)
-	grant := c.num.callback() && kind != PermissionPermanent
+	grant := c.num.callback() && kind != PermissionPermanent && !c.cust.config().Companion
 	if grant {
 		p.grantTemporary(now)
 	}
 	c.m.mu.Unlock()
 	if grant {
 		c.m.sendPermissionReply(c.num, c.cust, permissionReply{
-			response: "accept", source: "automatic", contextID: c.id, expires: now.Add(temporaryFor)})
+			response: "accept", source: "automatic", contextID: c.id, expires: now.Add(temporaryFor), at: now})
 	}
-	c.after(c.m.timing.AnswerDeadline, func() {
-		if c.state != StateConnected {
-			c.end(End{By: ByNetwork, Reason: "no_answer"})
-		}
-	})
 }

@@ -169,3 +169,35 @@ func TestBrowserCustomerIsCalledBesideAnotherTab(t *testing.T) {
 	wantOK(t, status, body)
 	tb.until("$('status').textContent.startsWith('The company hung up')")
 }
+
+func TestBrowserCustomerAllowsAndPressesTheCallButton(t *testing.T) {
+	c := startChromium(t, 440)
+	p := newProduct(t)
+	tb := c.open(p.meta.URL() + "/")
+	tb.eval("$('first-permission').value = 'no_permission'")
+	tb.signIn("Sari", "+62 812 3456 7890")
+	status, body := p.graph("POST", testPNID+"/messages", permissionRequestBody())
+	wantOK(t, status, body)
+	tb.until("!$('request').hidden && $('request-text').textContent === 'May we call?'")
+	tb.eval("document.querySelector('[data-attitude=temporary]').click()")
+	tb.until("$('request').hidden && $('permission').value === 'temporary'")
+	if r, _ := replyOf(p.replies(1)[0]); r["response"] != "accept" || r["is_permanent"] != false {
+		t.Errorf("reply %v", r)
+	}
+	tb.eval("$('text').value = 'Is my order ready?'; $('write').requestSubmit()")
+	if h := p.wait("text"); h.Call["text"].(map[string]any)["body"] != "Is my order ready?" {
+		t.Errorf("text %v", h.Call)
+	}
+	status, body = p.graph("POST", testPNID+"/messages", buttonMessage(obj{"display_text": "Call support", "payload": "order-4711"}))
+	wantOK(t, status, body)
+	tb.until("document.querySelectorAll('#messages li').length === 2 && document.querySelector('#messages button').textContent === 'Call support'")
+	tb.eval("document.querySelector('#messages button').click()")
+	if h := p.wait("connect"); h.Call["cta_payload"] != "order-4711" {
+		t.Errorf("connect %v", h.Call)
+	}
+	tb.click("hangup")
+	p.wait("terminate")
+	if e := tb.eval("$('error-text').textContent"); e != "" {
+		t.Errorf("the page complains: %v", e)
+	}
+}

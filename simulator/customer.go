@@ -1,6 +1,7 @@
 package simulator
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -61,23 +62,33 @@ type CustomerConfig struct {
 	Attitude     Attitude
 	WindowClosed bool // no open 24 h customer service window at the start
 	Offline      bool // outbound calls never ring
+	OldApp       bool // permission requests and call buttons fail with 131026 after they were accepted
+	Companion    bool // calls from a companion device: no automatic callback permission
 	Behaviour    Behaviour
 	Delivery     *Delivery // overrides Meta's for this customer's calls
 }
 
 func (c CustomerConfig) hidden() bool { return c.HidePhone || c.Phone == "" }
 
+// name is what the request log calls the customer.
+func (c *Customer) name() string {
+	cfg := c.config()
+	return cmp.Or(cfg.Phone, cfg.BSUID)
+}
+
 // Customer is a simulated person.
 type Customer struct {
 	m     *Meta
 	calls chan *CustomerCall
+	since time.Time // simulated
 	// onMessage tells a browser of a message; nil for others.
-	onMessage func(n *number, id string, b *messageBody)
+	onMessage func(n *number, g *Message)
 	// device makes the end of an outbound call: simulated media or a browser.
 	device func(c *call) endpoint
 
-	mu  sync.Mutex
-	cfg CustomerConfig
+	mu    sync.Mutex
+	cfg   CustomerConfig
+	inbox []Message
 }
 
 // Customer adds a person to WhatsApp.
@@ -89,7 +100,7 @@ func (m *Meta) Customer(cfg CustomerConfig) (*Customer, error) {
 	if cfg.BSUID == "" {
 		cfg.BSUID = "ID.90" + cfg.Phone
 	}
-	c := &Customer{m: m, cfg: cfg, calls: make(chan *CustomerCall, 64)}
+	c := &Customer{m: m, cfg: cfg, calls: make(chan *CustomerCall, 64), since: m.clock.Now()}
 	c.device = func(cl *call) endpoint { return newCustomerCall(c, cl, c.config().Behaviour) }
 	if err := m.addCustomer(c); err != nil {
 		return nil, err
@@ -156,6 +167,9 @@ type CallOptions struct {
 // ErrCallRefused means that WhatsApp did not let the customer call: calling off, restricted, or already in a call.
 var ErrCallRefused = errors.New("the call can not be placed")
 
+// ErrOutsideHours means that the number's call hours at Meta are over: the phone shows a popup and no call is made.
+var ErrOutsideHours = fmt.Errorf("%w: the company takes calls only within its call hours", ErrCallRefused)
+
 // Call lets the customer call a number (its phone number ID or its digits).
 func (c *Customer) Call(ctx context.Context, number string, opts CallOptions) (*CustomerCall, error) {
 	b := c.config().Behaviour
@@ -206,6 +220,8 @@ func (m *Meta) admitInbound(c *Customer, number string, opts CallOptions, ep end
 		return nil, fmt.Errorf("%w: no such number %q", ErrCallRefused, number)
 	case !n.callingEnabled(), n.restricted(RestrictUserCalls, now), n.sipMode():
 		return nil, fmt.Errorf("%w: calling is not available on this number", ErrCallRefused)
+	case !n.hoursOpen(now): // a popup on the phone; the business never hears of it (§9.1)
+		return nil, ErrOutsideHours
 	}
 	if e := m.admitCall(n, c); e != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCallRefused, e)
@@ -246,7 +262,7 @@ func (c *Customer) SetPermission(phoneNumberID string, kind PermissionKind, webh
 		return fmt.Errorf("set permission: %w", err)
 	}
 	now := c.m.clock.Now()
-	reply := permissionReply{response: "accept", source: "user_action"}
+	reply := permissionReply{response: "accept", source: "user_action", at: now}
 	c.m.mu.Lock()
 	p := c.m.permissionOf(n, c)
 	switch kind {

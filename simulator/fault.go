@@ -5,7 +5,8 @@ import (
 )
 
 // Match picks the requests a fault hits. Action is a call action ("connect", "pre_accept", "accept", "reject",
-// "terminate") or an endpoint ("call_permissions", "settings", "messages", "debug_token", "number"); empty means any.
+// "terminate"), an endpoint ("call_permissions", "settings", "messages", "templates", "debug_token", "number") or a Kind of
+// the request log ("message:permission_request"); empty means any.
 type Match struct {
 	Action string
 	Count  int // how many requests; 0 means one, negative means all until ClearFaults
@@ -49,11 +50,11 @@ func (m *Meta) ClearFaults() {
 	m.faults = nil
 }
 
-func (m *Meta) takeFault(action string) *Fault {
+func (m *Meta) takeFault(action, kind string) *Fault {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for _, f := range m.faults {
-		if f.Count == 0 || (f.Action != "" && f.Action != action) {
+		if f.Count == 0 || (f.Action != "" && f.Action != action && f.Action != kind) {
 			continue
 		}
 		if f.Skip > 0 {

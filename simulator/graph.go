@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net/http"
 	"regexp"
 	"slices"
@@ -21,50 +22,9 @@ type obj = map[string]any
 
 const (
 	maxGraphBody   = 1 << 20
-	maxRecorded    = 20000
 	scopeMessaging = "whatsapp_business_messaging"
 	scopeManage    = "whatsapp_business_management"
 )
-
-// Request is one Graph request the simulator took, for assertions.
-type Request struct {
-	At     time.Time
-	Method string
-	Path   string
-	Query  string
-	Action string // call action or endpoint, as in Match
-	Wacid  string
-	Body   []byte
-	Status int // 0: the connection was dropped
-	Code   int // Graph error code, 0 for success
-	Fault  bool
-}
-
-// Requests returns all requests so far, oldest first, optionally only those with one of the actions.
-func (m *Meta) Requests(actions ...string) []Request {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	var out []Request
-	for _, r := range m.requests {
-		if len(actions) == 0 || slices.Contains(actions, r.Action) {
-			out = append(out, r)
-		}
-	}
-	return out
-}
-
-func (m *Meta) record(r Request) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.requests = appendBounded(m.requests, r)
-}
-
-func appendBounded[T any](s []T, v T) []T {
-	if len(s) >= maxRecorded {
-		s = append(s[:0], s[maxRecorded/4:]...)
-	}
-	return append(s, v)
-}
 
 var versionPath = regexp.MustCompile(`^/v\d{1,3}\.\d{1,2}/`)
 
@@ -98,8 +58,15 @@ type graphRequest struct {
 	*http.Request
 	body   []byte
 	num    *number
+	id     string // the object of the path
 	action string
 	wacid  string
+	// what the log tells besides
+	kind           string
+	customer       string
+	asksPermission bool
+	template       string
+	messageID      string
 	// beforeAnswer runs when the answer is decided and about to be written.
 	beforeAnswer func()
 }
@@ -108,7 +75,7 @@ type answer any
 
 func (m *Meta) serveGraph(w http.ResponseWriter, r *http.Request) {
 	start, trace := time.Now(), m.newID("Sim")
-	rec := Request{At: start, Method: r.Method, Path: r.URL.Path, Query: r.URL.RawQuery}
+	rec := Request{At: start, Virtual: m.clock.Now(), Method: r.Method, Path: r.URL.Path, Query: r.URL.RawQuery}
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxGraphBody))
 	rec.Body = body
 	q := &graphRequest{Request: r, body: body}
@@ -120,7 +87,7 @@ func (m *Meta) serveGraph(w http.ResponseWriter, r *http.Request) {
 	} else {
 		serve, gerr = m.route(q)
 	}
-	f := m.takeFault(q.action)
+	f := m.takeFault(q.action, q.kind)
 	if !m.latency(r.Context(), f) {
 		return
 	}
@@ -129,7 +96,7 @@ func (m *Meta) serveGraph(w http.ResponseWriter, r *http.Request) {
 			q.beforeAnswer()
 		}
 	}
-	rec.Action, rec.Wacid = q.action, q.wacid
+	q.tell(&rec)
 	if f != nil && f.answers() {
 		rec.Fault = true
 		m.failRequest(w, r, f, trace, &rec)
@@ -144,6 +111,15 @@ func (m *Meta) serveGraph(w http.ResponseWriter, r *http.Request) {
 	rec.Status = http.StatusOK
 	m.record(rec)
 	writeJSON(w, result)
+}
+
+// tell copies what is known of the request into its record.
+func (q *graphRequest) tell(r *Request) {
+	r.Action, r.Kind, r.Wacid, r.Customer = cut(q.action, 100), cut(q.kind, 100), cut(q.wacid, maxOpaque), cut(q.customer, 150)
+	r.AsksPermission, r.Template, r.MessageID = q.asksPermission, q.template, q.messageID
+	if q.num != nil {
+		r.PhoneNumberID = q.num.PhoneNumberID
+	}
 }
 
 func writeJSON(w http.ResponseWriter, v any) {
@@ -203,31 +179,24 @@ type endpointFunc = func(*graphRequest) (answer, *graphError)
 func (m *Meta) route(q *graphRequest) (endpointFunc, *graphError) {
 	prefix := versionPath.FindString(q.URL.Path)
 	if prefix == "" {
-		q.action = "unknown"
+		q.action, q.kind = "unknown", "unknown"
 		return nil, &graphError{code: 100, status: http.StatusNotFound, details: "unknown path; expected /v<N>.0/…"}
 	}
 	id, edge, _ := strings.Cut(strings.TrimPrefix(q.URL.Path, prefix), "/")
 	if id == "debug_token" && edge == "" && q.Method == http.MethodGet {
-		q.action = "debug_token"
+		q.action, q.kind = "debug_token", "debug_token"
 		return m.debugToken, nil
 	}
+	q.id = id
 	token := bearer(q.Request)
 	serve, action, scope := m.endpoint(q.Method, id, edge)
 	q.action = action
-	if action == "calls" {
-		q.action, q.wacid = peekCall(q.body)
-	}
 	m.mu.Lock()
-	num := m.numbers[id]
-	if num == nil { // a WABA path: the token says which number is meant
-		for _, n := range m.numbers {
-			if n.Token == token && n.WABA == id {
-				num = n
-			}
-		}
-	}
+	num := m.numberAt(id, token)
 	gerr := m.checkToken(q, token, num, scope)
 	m.mu.Unlock()
+	q.num = num
+	m.describe(q)
 	switch {
 	case gerr != nil:
 		return nil, gerr
@@ -236,8 +205,25 @@ func (m *Meta) route(q *graphRequest) (endpointFunc, *graphError) {
 	case serve == nil:
 		return nil, refuse(100, "Unknown path components: /%s, or method %s not allowed", edge, q.Method)
 	}
-	q.num = num
 	return serve, nil
+}
+
+// numberAt finds the number a path is about: its own ID, or that of its WABA or of one of the WABA's templates, where the
+// token says which number is meant. m.mu is held.
+func (m *Meta) numberAt(id, token string) *number {
+	if n := m.numbers[id]; n != nil {
+		return n
+	}
+	waba := id
+	if t := m.templateByID(id); t != nil {
+		waba = t.WABA
+	}
+	for _, pnid := range slices.Sorted(maps.Keys(m.numbers)) {
+		if n := m.numbers[pnid]; n.WABA == waba && n.Token == token {
+			return n
+		}
+	}
+	return nil
 }
 
 func (m *Meta) endpoint(method, id, edge string) (endpointFunc, string, string) {
@@ -252,8 +238,16 @@ func (m *Meta) endpoint(method, id, edge string) (endpointFunc, string, string) 
 		return m.writeSettings, "settings", scopeManage
 	case "POST messages":
 		return m.serveMessages, "messages", scopeMessaging
+	case "GET message_templates":
+		return m.listTemplates, "templates", scopeManage
+	case "POST message_templates":
+		return m.createTemplate, "templates", scopeManage
+	case "DELETE message_templates":
+		return m.deleteTemplates, "templates", scopeManage
+	case "POST ":
+		return m.editTemplate, "templates", scopeManage
 	case "GET ":
-		return m.serveNumber, "number", scopeManage
+		return m.serveNode, "number", scopeManage
 	case "GET phone_numbers":
 		return m.servePhoneNumbers, "number", scopeManage
 	case "GET subscribed_apps":

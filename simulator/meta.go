@@ -43,6 +43,7 @@ type Number struct {
 type MetaConfig struct {
 	Listen      string // default 127.0.0.1:0
 	Numbers     []Number
+	Templates   []Template // what the WABAs hold at the start
 	WebhookURL  string
 	VerifyToken string
 	WebhookTLS  *tls.Config
@@ -95,6 +96,8 @@ type Meta struct {
 	permissions map[pairKey]*permission
 	delivery    Delivery
 	faults      []*fault
+	templates   []*Template // of all WABAs, oldest first
+	templateSeq int64
 	requests    []Request
 	deliveries  []Delivered
 	browsers    map[string]*browser
@@ -117,6 +120,11 @@ func NewMeta(cfg MetaConfig) (*Meta, error) {
 			return nil, fmt.Errorf("simulated number %q: empty or repeated phone number ID", n.PhoneNumberID)
 		}
 		m.numbers[n.PhoneNumberID] = newNumber(n)
+	}
+	for _, t := range cfg.Templates {
+		if err := m.seedTemplate(t); err != nil {
+			return nil, err
+		}
 	}
 	m.ctx, m.cancel = context.WithCancel(context.Background())
 	ln, err := net.Listen("tcp", cfg.Listen)

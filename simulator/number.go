@@ -12,7 +12,8 @@ type number struct {
 	tokenExpired bool
 	settings     obj         // the "calling" object
 	attempts     []time.Time // outbound, last 24 h
-	restrictions map[string]time.Time
+	restrictions map[string]restriction
+	tier, rating string      // messaging_limit_tier, quality_rating
 	permGets     []time.Time // call_permissions within the last second
 }
 
@@ -32,7 +33,11 @@ func newNumber(n Number) *number {
 	if n.SIPMode {
 		s["sip"] = obj{"status": "ENABLED"}
 	}
-	return &number{Number: n, settings: s, restrictions: map[string]time.Time{}}
+	tier := "TIER_2K"
+	if n.LowTier {
+		tier = "TIER_250"
+	}
+	return &number{Number: n, settings: s, restrictions: map[string]restriction{}, tier: tier, rating: "GREEN"}
 }
 
 func toAny(in []string) []any {
@@ -42,32 +47,6 @@ func toAny(in []string) []any {
 	}
 	return out
 }
-
-// The restriction types of §14.
-const (
-	RestrictBusinessCalls = "RESTRICTED_BUSINESS_INITIATED_CALLING"
-	RestrictUserCalls     = "RESTRICTED_USER_INITIATED_CALLING"
-)
-
-// Restrict puts a restriction on a number until the given time and sends the account_update webhook.
-func (m *Meta) Restrict(phoneNumberID, kind string, until time.Time) {
-	m.mu.Lock()
-	n := m.numbers[phoneNumberID]
-	if n != nil {
-		n.restrictions[kind] = until
-	}
-	m.mu.Unlock()
-	if n == nil {
-		return
-	}
-	m.send(n, update{account: true, field: "account_update", event: "ACCOUNT_RESTRICTION", value: obj{
-		"phone_number": n.DisplayNumber, "event": "ACCOUNT_RESTRICTION",
-		"restriction_info": []any{obj{"restriction_type": kind, "expiration": until.Unix()}},
-	}})
-}
-
-// restricted says whether a restriction is in force. m.mu is held.
-func (n *number) restricted(kind string, now time.Time) bool { return now.Before(n.restrictions[kind]) }
 
 // callingEnabled reads the settings. m.mu is held.
 func (n *number) callingEnabled() bool { return n.settings["status"] == "ENABLED" }
@@ -127,14 +106,10 @@ func (n *number) fields() obj {
 		obj{"entity_type": "WABA", "id": n.WABA, "can_send_message": "AVAILABLE"},
 		obj{"entity_type": "APP", "id": n.AppID, "can_send_message": "AVAILABLE"},
 	}}
-	tier := "TIER_2K"
-	if n.LowTier {
-		tier = "TIER_250"
-	}
 	return obj{
 		"id": n.PhoneNumberID, "display_phone_number": n.DisplayNumber, "verified_name": n.Name, "name_status": "APPROVED",
-		"quality_rating": "GREEN", "code_verification_status": "VERIFIED", "status": "CONNECTED", "platform_type": "CLOUD_API",
-		"throughput": obj{"level": "STANDARD"}, "messaging_limit_tier": tier, "health_status": health,
+		"quality_rating": n.rating, "code_verification_status": "VERIFIED", "status": "CONNECTED", "platform_type": "CLOUD_API",
+		"throughput": obj{"level": "STANDARD"}, "messaging_limit_tier": n.tier, "health_status": health,
 		"webhook_configuration": obj{"application": "configured in the app"},
 	}
 }

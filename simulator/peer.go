@@ -40,6 +40,8 @@ type peer struct {
 	upOnce sync.Once
 	start  sync.Once
 
+	signalling sync.Mutex // descriptions are applied one at a time, and none while close runs
+
 	mu     sync.Mutex
 	closed bool
 }
@@ -182,8 +184,27 @@ func (p *peer) isUp() bool {
 	}
 }
 
+var errPeerClosed = errors.New("the simulated phone has closed its media")
+
+// lockOpen takes the signalling lock unless close began.
+func (p *peer) lockOpen() error {
+	p.signalling.Lock()
+	p.mu.Lock()
+	closed := p.closed
+	p.mu.Unlock()
+	if closed {
+		p.signalling.Unlock()
+		return errPeerClosed
+	}
+	return nil
+}
+
 // offer makes the inbound call's offer, in Meta's words.
 func (p *peer) offer(ctx context.Context) (string, error) {
+	if err := p.lockOpen(); err != nil {
+		return "", err
+	}
+	defer p.signalling.Unlock()
 	if err := p.pc.GetTransceivers()[0].SetMid("audio"); err != nil {
 		return "", err
 	}
@@ -198,6 +219,10 @@ func (p *peer) offer(ctx context.Context) (string, error) {
 
 // answer takes the business's offer and echoes its numbers.
 func (p *peer) answer(ctx context.Context, offer string) (string, error) {
+	if err := p.lockOpen(); err != nil {
+		return "", err
+	}
+	defer p.signalling.Unlock()
 	if err := p.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeOffer, SDP: offer}); err != nil {
 		return "", err
 	}
@@ -249,6 +274,8 @@ func (p *peer) local(ctx context.Context, sd webrtc.SessionDescription, parts sd
 	defer cancel()
 	select {
 	case <-gathered:
+	case <-p.ctx.Done():
+		return "", errPeerClosed
 	case <-ctx.Done():
 		return "", fmt.Errorf("gather candidates: %w", ctx.Err())
 	}
@@ -278,6 +305,10 @@ func (p *peer) applyAnswer(sdp string) error {
 	if p == nil {
 		return errors.New("no media")
 	}
+	if err := p.lockOpen(); err != nil {
+		return err
+	}
+	defer p.signalling.Unlock()
 	if err := p.pc.SetRemoteDescription(webrtc.SessionDescription{Type: webrtc.SDPTypeAnswer, SDP: sdp}); err != nil {
 		return err
 	}
@@ -309,6 +340,8 @@ func (p *peer) close() error {
 	p.mu.Lock()
 	p.closed = true
 	p.mu.Unlock()
+	p.signalling.Lock() // a description that pion applies while it closes leaves its ICE agent behind
+	defer p.signalling.Unlock()
 	var err error
 	if p.pc != nil {
 		err = closeBounded(p.pc.GracefulClose)

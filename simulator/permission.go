@@ -42,7 +42,9 @@ type permission struct {
 	limits     limits
 	kind       PermissionKind
 	expires    time.Time   // temporary only
+	grantedBy  string      // the request that gave it; empty: something else did
 	requests   []time.Time // sent since the last connected call
+	asks       []ask       // what the customer has on the phone, oldest first
 	connected  []time.Time // outbound calls picked up
 	unanswered int         // in a row
 	window     time.Time   // the 24 h customer service window is open until
@@ -60,10 +62,14 @@ func (p *permission) status(now time.Time) (PermissionKind, time.Time) {
 }
 
 func (p *permission) grantTemporary(now time.Time) {
-	p.kind, p.expires = PermissionTemporary, now.Add(temporaryFor)
+	p.kind, p.expires, p.grantedBy = PermissionTemporary, now.Add(temporaryFor), ""
 }
-func (p *permission) grantPermanent() { p.kind, p.expires = PermissionPermanent, time.Time{} }
-func (p *permission) revoke()         { p.kind, p.expires = PermissionNone, time.Time{} }
+
+func (p *permission) grantPermanent() {
+	p.kind, p.expires, p.grantedBy = PermissionPermanent, time.Time{}, ""
+}
+
+func (p *permission) revoke() { p.kind, p.expires, p.grantedBy = PermissionNone, time.Time{}, "" }
 
 // within counts the times of the last d and returns when the oldest of them leaves the window.
 func within(times []time.Time, d time.Duration, now time.Time) (count int, free time.Time) {
@@ -116,18 +122,6 @@ func exhausted(ls []limit) (time.Time, bool) {
 	return next, !next.IsZero()
 }
 
-// request counts a permission request, or refuses it.
-func (p *permission) request(now time.Time) *graphError {
-	if kind, _ := p.status(now); kind == PermissionPermanent {
-		return refuse(138017, "The recipient has already given permanent permission")
-	}
-	if next, full := exhausted(p.requestLimits(now)); full {
-		return refuse(138009, "Limit of call permission requests reached, next request possible at %s", next.UTC().Format(time.RFC3339))
-	}
-	p.requests = append(p.requests, now)
-	return nil
-}
-
 // start says whether an outbound call may start.
 func (p *permission) start(now time.Time) *graphError {
 	if kind, _ := p.status(now); kind == PermissionNone {
@@ -171,21 +165,21 @@ func (p *permission) miss(now time.Time) streak {
 	return streakNothing
 }
 
-// permissionOf returns the pair's model. m.mu is held.
+// permissionOf returns the pair's model; what the customer's configuration gives counts from the customer's beginning. m.mu is
+// held.
 func (m *Meta) permissionOf(n *number, c *Customer) *permission {
 	key := pairKey{n.PhoneNumberID, c.config().BSUID}
 	p := m.permissions[key]
 	if p == nil {
 		p = &permission{limits: limitsOf(n.Test), kind: PermissionNone}
-		now := m.clock.Now()
 		switch c.config().Permission {
 		case PermissionTemporary:
-			p.grantTemporary(now)
+			p.grantTemporary(c.since)
 		case PermissionPermanent:
 			p.grantPermanent()
 		}
 		if !c.config().WindowClosed {
-			p.window = now.Add(day)
+			p.window = c.since.Add(day)
 		}
 		m.permissions[key] = p
 	}
@@ -226,7 +220,7 @@ func (p *permission) json(now time.Time, n *number) obj {
 	req, call := p.requestLimits(now), p.callLimits(now)
 	_, reqFull := exhausted(req)
 	_, callFull := exhausted(call)
-	free := !n.restricted(RestrictBusinessCalls, now) && n.callingEnabled()
+	free := !n.restricted(RestrictBusinessCalls, now) && n.callingEnabled() && !n.OutboundBarred
 	return obj{"messaging_product": "whatsapp", "permission": perm, "actions": []any{
 		obj{"action_name": "send_call_permission_request", "can_perform_action": !reqFull && kind != PermissionPermanent && free, "limits": limitsJSON(req)},
 		obj{"action_name": "start_call", "can_perform_action": !callFull && kind != PermissionNone && free, "limits": limitsJSON(call)},

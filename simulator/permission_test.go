@@ -19,13 +19,13 @@ func TestPermissionRequestsAreOnePerDayAndTwoPerWeek(t *testing.T) {
 		{7*day - time.Minute, 138009}, {7 * day, 0},
 	}
 	for _, s := range steps {
-		e := p.request(noon.Add(s.after))
+		e := p.request(s.after.String(), noon.Add(s.after))
 		if got := codeOf(e); got != s.code {
 			t.Errorf("request after %s: code %d, want %d", s.after, got, s.code)
 		}
 	}
 	p.connect(false, noon.Add(7*day))
-	if e := p.request(noon.Add(7*day + time.Minute)); e != nil {
+	if e := p.request("later", noon.Add(7*day+time.Minute)); e != nil {
 		t.Errorf("a connected inbound call resets the counters, got %v", e)
 	}
 }
@@ -54,7 +54,7 @@ func TestPermissionTemporaryLastsSevenDays(t *testing.T) {
 	if e := p.start(noon.Add(1000 * day)); e != nil {
 		t.Errorf("permanent: %v", e)
 	}
-	if got := codeOf(p.request(noon)); got != 138017 {
+	if got := codeOf(p.request("again", noon)); got != 138017 {
 		t.Errorf("asking although permanent: %d", got)
 	}
 }

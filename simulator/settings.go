@@ -1,33 +1,46 @@
 package simulator
 
 import (
-	"encoding/json"
 	"errors"
+	"fmt"
 	"maps"
 	"regexp"
 	"slices"
-	"strings"
 	"time"
 )
 
 func (m *Meta) readSettings(q *graphRequest) (answer, *graphError) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	c := maps.Clone(q.num.settings)
-	var list []any
-	for kind, until := range q.num.restrictions {
-		if m.clock.Now().Before(until) {
-			list = append(list, obj{"type": kind, "reason": "low quality", "expiration": until.Unix()})
-		}
-	}
-	if len(list) > 0 {
-		c["restrictions"] = obj{"restrictions_list": list}
-	}
-	return obj{"calling": c, "storage_configuration": obj{"status": "DEFAULT"}}, nil
+	return obj{"calling": q.num.calling(m.clock.Now()), "storage_configuration": obj{"status": "DEFAULT"}}, nil
 }
 
-// announced are the settings whose change sends account_settings_update (§9.3).
-var announced = []string{"status", "call_icon_visibility", "callback_permission_status", "sip", "srtp_key_exchange_protocol"}
+// calling is the "calling" object of §9.2, with the restrictions in force; a copy. m.mu is held.
+func (n *number) calling(now time.Time) obj {
+	c := deepCopy(n.settings)
+	if list := n.restrictionsList(now); len(list) > 0 {
+		c["restrictions"] = obj{"restrictions_list": list}
+	}
+	return c
+}
+
+// SettingsOf returns the calling settings Meta holds now, as GET /settings tells them; nil for an unknown number.
+func (m *Meta) SettingsOf(phoneNumberID string) map[string]any {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	n := m.numbers[phoneNumberID]
+	if n == nil {
+		return nil
+	}
+	return deepCopy(n.calling(m.clock.Now()))
+}
+
+// announced reads the settings whose change sends account_settings_update (§9.3): these five and no other.
+func announced(settings obj) [5]any {
+	sip, _ := settings["sip"].(obj)
+	return [5]any{settings["status"], settings["call_icon_visibility"], settings["callback_permission_status"], sip["status"],
+		settings["srtp_key_exchange_protocol"]}
+}
 
 func (m *Meta) writeSettings(q *graphRequest) (answer, *graphError) {
 	var body struct {
@@ -49,11 +62,14 @@ func (m *Meta) writeSettings(q *graphRequest) (answer, *graphError) {
 }
 
 // ChangeSettings merges into the number's calling settings as POST /settings does, webhook included; a test uses it to be
-// "someone else" in WhatsApp Manager.
+// "someone else" in WhatsApp Manager. The webhook is sent when one of the five announced settings became another.
 func (m *Meta) ChangeSettings(phoneNumberID string, change map[string]any) error {
 	n, err := m.numberByID(phoneNumberID)
 	if err != nil {
-		return err
+		return fmt.Errorf("change settings: %w", err)
+	}
+	if change = deepCopy(change); change == nil {
+		return errors.New("change settings: the change is no JSON object")
 	}
 	m.mu.Lock()
 	now := m.clock.Now()
@@ -61,23 +77,39 @@ func (m *Meta) ChangeSettings(phoneNumberID string, change map[string]any) error
 		m.mu.Unlock()
 		return e
 	}
-	tell := false
-	next := maps.Clone(n.settings)
-	for k, v := range change {
-		next[k] = v // call_hours too is replaced whole: an omitted holiday_schedule is gone (§9.1)
-		tell = tell || slices.Contains(announced, k)
-	}
-	n.settings = next
-	calling := maps.Clone(next)
+	before := announced(n.settings)
+	n.settings = merge(n.settings, change)
+	tell := announced(n.settings) != before
+	calling := n.calling(now)
 	m.mu.Unlock()
 	if tell {
-		m.send(n, update{field: "account_settings_update", event: "account_settings_update", value: obj{
-			"timestamp": stamp(now), "type": "phone_number_settings",
+		m.send(n, update{account: true, entry: n.WABA, field: "account_settings_update", event: "account_settings_update", value: obj{
+			"messaging_product": "whatsapp", "timestamp": stamp(now), "type": "phone_number_settings",
 			"phone_number_settings": obj{"phone_number_id": n.PhoneNumberID, "calling": calling},
 		}})
 	}
 	return nil
 }
+
+// merge changes only what is given. The members of an object are merged too, except that call_hours is replaced as a whole:
+// an omitted holiday_schedule is gone (§9.1).
+func merge(settings, change obj) obj {
+	next := maps.Clone(settings)
+	for k, v := range change {
+		old, isObject := next[k].(obj)
+		given, _ := v.(obj)
+		if !isObject || given == nil || k == "call_hours" {
+			next[k] = v
+			continue
+		}
+		both := maps.Clone(old)
+		maps.Copy(both, given)
+		next[k] = both
+	}
+	return next
+}
+
+var countryCode = regexp.MustCompile(`^[A-Z]{2}$`)
 
 func oneOf(v any, allowed ...string) bool {
 	s, ok := v.(string)
@@ -108,7 +140,7 @@ var settingChecks = map[string]func(n *number, v any, now time.Time) *graphError
 		list, ok := o["restrict_to_user_countries"].([]any)
 		for _, c := range list {
 			s, isString := c.(string)
-			ok = ok && isString && regexp.MustCompile(`^[A-Z]{2}$`).MatchString(s)
+			ok = ok && isString && countryCode.MatchString(s)
 		}
 		return refuseUnless(ok, "Invalid restrict_to_user_countries")
 	},
@@ -128,10 +160,32 @@ var settingChecks = map[string]func(n *number, v any, now time.Time) *graphError
 	"srtp_key_exchange_protocol": func(_ *number, v any, _ time.Time) *graphError {
 		return refuseUnless(oneOf(v, "DTLS", "SDES"), "Invalid srtp_key_exchange_protocol")
 	},
-	"voicemail": func(_ *number, v any, _ time.Time) *graphError {
-		o, ok := v.(obj)
-		return refuseUnless(ok && oneOf(o["status"], "ENABLED", "DISABLED"), "Invalid voicemail status")
-	},
+	"voicemail": func(_ *number, v any, _ time.Time) *graphError { return checkVoicemail(v) },
+}
+
+// checkVoicemail is §15.3.
+func checkVoicemail(v any) *graphError {
+	o, ok := v.(obj)
+	if !ok || !oneOf(o["status"], "ENABLED", "DISABLED") {
+		return refuse(100, "Invalid voicemail status")
+	}
+	triggers, isList := o["triggers"].([]any)
+	for _, t := range triggers {
+		if !oneOf(t, "REJECT", "TIMEOUT") {
+			return refuse(100, "Invalid voicemail trigger, must be REJECT or TIMEOUT")
+		}
+	}
+	if o["triggers"] != nil && !isList {
+		return refuse(100, "Invalid voicemail triggers")
+	}
+	audio, _ := o["audio"].(obj)
+	standard, _ := audio["default"].(obj)
+	if s, given := standard["timeout_seconds"]; given {
+		if n, isNumber := s.(float64); !isNumber || n < 0 || n > 30 {
+			return refuse(100, "Invalid timeout_seconds, must be 0 to 30")
+		}
+	}
+	return nil
 }
 
 func refuseUnless(ok bool, detail string) *graphError {
@@ -145,95 +199,11 @@ func checkSettings(n *number, change obj, now time.Time) *graphError {
 	for _, k := range slices.Sorted(maps.Keys(change)) {
 		check := settingChecks[k]
 		if check == nil {
-			return refuse(100, "Invalid parameter: unknown field %q in calling", k)
+			return refuse(100, "Invalid parameter: unknown field %q in calling", cut(k, 64))
 		}
 		if e := check(n, change[k], now); e != nil {
 			return e
 		}
-	}
-	return nil
-}
-
-type callHours struct {
-	Status   string `json:"status"`
-	Timezone string `json:"timezone_id"`
-	Weekly   []struct {
-		Day   string `json:"day_of_week"`
-		Open  string `json:"open_time"`
-		Close string `json:"close_time"`
-	} `json:"weekly_operating_hours"`
-	Holidays []struct {
-		Date  string `json:"date"`
-		Start string `json:"start_time"`
-		End   string `json:"end_time"`
-	} `json:"holiday_schedule"`
-}
-
-var weekdays = []string{"MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY"}
-
-func checkHours(v any, now time.Time) *graphError {
-	raw, err := json.Marshal(v)
-	var h callHours
-	if err != nil || json.Unmarshal(raw, &h) != nil {
-		return refuse(100, "Invalid call_hours")
-	}
-	if h.Status != "ENABLED" && h.Status != "DISABLED" {
-		return refuse(100, "Invalid status in call_hours")
-	}
-	if h.Timezone == "" && len(h.Weekly) == 0 && h.Status == "DISABLED" {
-		return nil
-	}
-	if _, err := time.LoadLocation(h.Timezone); err != nil || h.Timezone == "" || h.Timezone == "Local" {
-		return refuse(100, "Invalid timezone_id")
-	}
-	if len(h.Weekly) == 0 {
-		return refuse(100, "weekly_operating_hours can not be empty")
-	}
-	windows := map[string][][2]string{}
-	for _, w := range h.Weekly {
-		if !slices.Contains(weekdays, w.Day) {
-			return refuse(100, "Invalid day_of_week %q", w.Day)
-		}
-		if e := addWindow(windows, w.Day, w.Open, w.Close); e != nil {
-			return e
-		}
-	}
-	if len(h.Holidays) > 20 {
-		return refuse(100, "At most 20 entries in holiday_schedule")
-	}
-	for _, d := range h.Holidays {
-		date, err := time.Parse(time.DateOnly, d.Date)
-		if err != nil {
-			return refuse(100, "Invalid date format %q, must be YYYY-MM-DD", d.Date)
-		}
-		if date.Before(now.UTC().Truncate(day)) {
-			return refuse(100, "Holiday %s is in the past", d.Date)
-		}
-		if e := addWindow(windows, d.Date, d.Start, d.End); e != nil {
-			return e
-		}
-	}
-	return nil
-}
-
-var hhmm = regexp.MustCompile(`^([01][0-9]|2[0-3]):?[0-5][0-9]$`)
-
-func addWindow(windows map[string][][2]string, key, open, end string) *graphError {
-	if !hhmm.MatchString(open) || !hhmm.MatchString(end) {
-		return refuse(100, "Invalid time on %s, must be HHMM", key)
-	}
-	open, end = strings.Replace(open, ":", "", 1), strings.Replace(end, ":", "", 1)
-	if open >= end {
-		return refuse(100, "Invalid schedule on %s: must open before it closes", key)
-	}
-	for _, w := range windows[key] {
-		if open < w[1] && w[0] < end {
-			return refuse(100, "Overlapping schedule on %s", key)
-		}
-	}
-	windows[key] = append(windows[key], [2]string{open, end})
-	if len(windows[key]) > 2 {
-		return refuse(100, "More than 2 entries on %s", key)
 	}
 	return nil
 }

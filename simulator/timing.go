@@ -22,6 +22,7 @@ type Timing struct {
 	MediaLoss         time.Duration // no business RTP or RTCP later on
 	MessageStatus     time.Duration // message → its sent and delivered statuses
 	PermissionReply   time.Duration // permission request → the customer's reply
+	TemplateReview    time.Duration // new template → approved; 0 means that nobody reviews but ReviewTemplate
 	WebhookTimeout    time.Duration // one delivery attempt
 	WebhookRetries    []time.Duration
 }
@@ -65,6 +66,13 @@ func (c *Clock) Now() time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return time.Now().Add(c.offset)
+}
+
+// Set makes it the given time, which may also be an earlier one.
+func (c *Clock) Set(now time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.offset = time.Until(now)
 }
 
 // Advance moves the clock forward.

@@ -2,6 +2,7 @@ package simulator
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -30,6 +31,7 @@ type Delivery struct {
 	UnknownFields  bool          // keys nobody has heard of
 	UnknownEvents  bool          // events and fields nobody has heard of, before each update
 	NoContacts     bool          // contacts missing
+	HyphenLanguage bool          // template languages as en-US
 	NoDirection    bool          // direction missing
 	WrongSignature bool          // signed with another secret; not retried
 	NoSignature    bool
@@ -61,7 +63,8 @@ type update struct {
 	event   string
 	wacid   string
 	value   obj
-	account bool // account-level: no metadata, entry has a time
+	account bool   // account-level: no metadata, entry has a time
+	entry   string // entry.id of an account-level field; "0" when empty, as in the samples of §14
 	// sent is closed after the first attempt, when somebody waits for it.
 	sent chan struct{}
 }
@@ -234,7 +237,7 @@ func (m *Meta) envelope(n *number, us []update, d Delivery) ([]byte, error) {
 			value[k] = v
 		}
 		if u.account {
-			entry["id"], entry["time"] = "0", m.clock.Now().Unix()
+			entry["id"], entry["time"] = cmp.Or(u.entry, "0"), m.clock.Now().Unix()
 		} else {
 			value["messaging_product"] = "whatsapp"
 			value["metadata"] = obj{"display_phone_number": n.DisplayNumber, "phone_number_id": n.PhoneNumberID}

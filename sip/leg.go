@@ -35,9 +35,11 @@ type Leg struct {
 
 	in       chan happening
 	alert    chan struct{} // closed by Alert
+	announce chan struct{} // closed by Announce
 	accept   chan struct{}
 	hangup   chan struct{}
 	onAlert  sync.Once
+	onSpeak  sync.Once
 	onAccept sync.Once
 	onHangup sync.Once
 	why      bridge.Cause  // set before hangup is closed
@@ -71,7 +73,10 @@ type Leg struct {
 	codec    string
 }
 
-var _ bridge.Leg = (*Leg)(nil)
+var (
+	_ bridge.Leg       = (*Leg)(nil)
+	_ bridge.Announcer = (*Leg)(nil)
+)
 
 // happening is one input to the loop.
 type happening struct {
@@ -105,7 +110,7 @@ const mailbox = 64
 func (e *Endpoint) newLeg(p party, server bool) *Leg {
 	return &Leg{
 		e: e, party: p, server: server, log: e.log.With("peer", p.name),
-		in: make(chan happening, mailbox), alert: make(chan struct{}), accept: make(chan struct{}),
+		in: make(chan happening, mailbox), alert: make(chan struct{}), announce: make(chan struct{}), accept: make(chan struct{}),
 		hangup: make(chan struct{}), done: make(chan struct{}), final: make(chan struct{}),
 		acks: map[uint32]chan *msg.Request{},
 	}
@@ -150,6 +155,9 @@ func (*Leg) Prepare() {}
 // Alert implements bridge.Leg.
 func (l *Leg) Alert() { l.onAlert.Do(func() { close(l.alert) }) }
 
+// Announce implements bridge.Announcer.
+func (l *Leg) Announce() { l.onSpeak.Do(func() { close(l.announce) }) }
+
 // Accept implements bridge.Leg.
 func (l *Leg) Accept() { l.onAccept.Do(func() { close(l.accept) }) }
 
@@ -187,7 +195,7 @@ func (l *Leg) tell(ev bridge.Event) {
 func (l *Leg) run() {
 	defer l.e.legWG.Done()
 	defer l.broken() // a panic in the loop ends this leg only
-	alert, accept := l.alert, l.accept
+	alert, announce, accept := l.alert, l.announce, l.accept
 	for l.state != stEnded {
 		select {
 		case <-l.hangup:
@@ -201,6 +209,9 @@ func (l *Leg) run() {
 		case <-alert:
 			alert = nil
 			l.step(inAlert, bridge.Cause{})
+		case <-announce:
+			announce = nil
+			l.step(inAnnounce, bridge.Cause{})
 		case <-accept:
 			accept = nil
 			l.step(inAccept, bridge.Cause{})
@@ -248,6 +259,8 @@ func (l *Leg) perform(a action, was state) {
 	switch a {
 	case doRing:
 		l.sendRinging()
+	case doAnnounce:
+		l.sendProgress()
 	case doOK:
 		l.sendOK()
 	case doRefuse:

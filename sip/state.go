@@ -24,6 +24,7 @@ type input uint8
 
 const (
 	inAlert     input = iota // bridge: Alert
+	inAnnounce               // bridge: Announce
 	inAccept                 // bridge: Accept
 	inHangup                 // bridge: Hangup
 	inCancelled              // far end: CANCEL (sipgo answered it and the INVITE)
@@ -39,7 +40,7 @@ const (
 
 func (i input) String() string {
 	return [...]string{
-		"alert", "accept", "hangup", "cancelled", "acked", "no_ack", "bye", "ringing", "answer", "failed", "dead",
+		"alert", "announce", "accept", "hangup", "cancelled", "acked", "no_ack", "bye", "ringing", "answer", "failed", "dead",
 	}[i]
 }
 
@@ -48,6 +49,7 @@ type action uint8
 
 const (
 	doRing       action = iota // send 180
+	doAnnounce                 // send 183 with our answer, and start the audio
 	doOK                       // send 200
 	doRefuse                   // send the final answer for the cause
 	doBye                      // send BYE
@@ -81,6 +83,8 @@ func nextUnanswered(s state, in input) (state, []action) {
 		if s == stIncoming {
 			return stAlerting, []action{doRing}
 		}
+	case inAnnounce:
+		return stAlerting, []action{doAnnounce}
 	case inAccept:
 		return stAnswered, []action{doOK}
 	case inHangup, inDead:

@@ -19,6 +19,8 @@ func TestStateMachineEveryPair(t *testing.T) {
 	end, later := []action{doEnd}, []action{doByeOnAck, doEnd}
 	want := map[pair]result{
 		{stIncoming, inAlert}:     {stAlerting, []action{doRing}},
+		{stIncoming, inAnnounce}:  {stAlerting, []action{doAnnounce}},
+		{stAlerting, inAnnounce}:  {stAlerting, []action{doAnnounce}},
 		{stIncoming, inAccept}:    {stAnswered, []action{doOK}},
 		{stIncoming, inHangup}:    {stEnded, refuse},
 		{stIncoming, inDead}:      {stEnded, refuse},

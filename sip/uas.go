@@ -310,6 +310,22 @@ func (l *Leg) sendOK() {
 	}
 }
 
+// sendProgress lets the far end hear us before the call is answered: 183 with the answer to its offer (RFC 3960 §3.1). An
+// INVITE without an offer would need a reliable 183 with ours (RFC 3262), which we don't speak: it is refused at once.
+func (l *Leg) sendProgress() {
+	if l.offer == nil {
+		l.step(inDead, bridge.Cause{Fault: bridge.FaultPolicy, Reason: bridge.ReasonRefused})
+		return
+	}
+	if err := l.invite.tx.Respond(l.invite.response(reply{status: 183, phrase: "Session Progress"}, l.answer, l.contact())); err != nil {
+		l.step(inDead, bridge.Cause{Fault: bridge.FaultCaller, Reason: bridge.ReasonUnreachable})
+		return
+	}
+	l.media.Start()
+	l.noteFormat(false)
+	l.tell(bridge.Event{Kind: bridge.EventEarly})
+}
+
 // okFailed is a 200 that did not leave: a CANCEL was faster, or the transport is gone.
 func (l *Leg) okFailed(err error) {
 	l.state = stAlerting // the 200 never was

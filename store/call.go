@@ -12,7 +12,10 @@ import (
 
 var _ bridge.Ledger = (*Store)(nil)
 
-func isCall(kind string) bool { return strings.HasPrefix(kind, "call.") }
+// isCall tells the facts that carry a CDR from the policy events and decisions that are about a call too.
+func isCall(kind string) bool {
+	return strings.HasPrefix(kind, "call.") && !isPolicy(kind) && kind != factDecided
+}
 
 // callOwner is whose key seals a call: the customer's, or the call's own while nobody knows who the customer is. The
 // call's own key is erased together with the customer it turns out to belong to.
@@ -90,8 +93,10 @@ func (s *Store) Record(ctx context.Context, f bridge.Fact) error {
 		return fmt.Errorf("record %s: %w", f.Kind, err)
 	}
 	_, err = s.submit(ctx, classCall, func(t *tx) error {
-		_, err := t.append(fact)
-		return err
+		if _, err := t.append(fact); err != nil {
+			return err
+		}
+		return t.countCall(f)
 	})
 	if err != nil {
 		return fmt.Errorf("record %s of call %s: %w", f.Kind, f.CDR.ID, err)
@@ -155,16 +160,11 @@ func (t *tx) applyCall(f Fact) error {
 }
 
 func (t *tx) callClear(id string) (c bridge.CDR, err error) {
-	k := key(tabCall, id)
-	b, err := t.get(k)
+	open, err := t.clear(key(tabCall, id))
 	if err != nil {
 		return c, err
 	}
-	r, err := decodeRecord(t.s.crypt.mac, k, b)
-	if err != nil {
-		return c, err
-	}
-	return joinCDR(r.clear, nil)
+	return joinCDR(open, nil)
 }
 
 func (t *tx) call(id string) (c bridge.CDR, err error) {

@@ -139,3 +139,22 @@ func TestFactsDemandTheExpectedVersion(t *testing.T) {
 		t.Errorf("zero byte in subject: %v", err)
 	}
 }
+
+func TestCallsOfACustomerIncludeThoseFromBeforeTheMerge(t *testing.T) {
+	s := open(t, testConfig(t.TempDir()))
+	ctx := testCtx(t)
+	phone, err := s.Resolve(ctx, Identity{Phone: "4915100000001"})
+	must(t, err)
+	user, err := s.Resolve(ctx, Identity{BSUID: "DE.7"})
+	must(t, err)
+	for i, c := range []bridge.Customer{phone, user, {ID: "other"}} {
+		must(t, s.Record(ctx, bridge.Fact{Kind: bridge.FactOffered, At: noon, CDR: testCDR(fmt.Sprint("call", i), c)}))
+	}
+	_, err = s.Resolve(ctx, Identity{BSUID: "DE.7", Phone: "4915100000001"})
+	must(t, err)
+	for _, id := range []string{phone.ID, user.ID} {
+		if page, err := s.Calls(ctx, CallQuery{Customer: id}); err != nil || len(page.Calls) != 2 {
+			t.Errorf("%d calls of %s, want 2 (%v)", len(page.Calls), id, err)
+		}
+	}
+}

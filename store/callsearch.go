@@ -42,6 +42,7 @@ type CallSearch struct {
 	Rang    bool // with Targets: also inbound calls that nobody took and that rang there
 
 	Group    CallGroup
+	Customer string // ID; also the calls of those merged into it
 	Line     string
 	Reason   bridge.Reason
 	From, To time.Time // offered at or after From, before To
@@ -75,13 +76,13 @@ const (
 	maxFound    = 20_000  // customers a text may mean
 	maxVerified = 1_000   // customers decrypted to check a long word
 	countRows   = 30_000
-	maxText     = 128
+	maxSearch   = 128
 	maxTargets  = 1_000
 )
 
 func (q CallSearch) check() error {
 	switch {
-	case len(q.Text) > maxText:
+	case len(q.Text) > maxSearch:
 		return fmt.Errorf("%w: search text of %d bytes", ErrTooLarge, len(q.Text))
 	case len(q.Targets) > maxTargets || len(q.TextTargets) > maxTargets:
 		return fmt.Errorf("%w: more than %d targets", ErrTooLarge, maxTargets)
@@ -159,6 +160,11 @@ func (t *tx) newSearch(ctx context.Context, q CallSearch) (*searcher, error) {
 			return nil, err
 		}
 	}
+	if q.Customer != "" {
+		if err := x.addCustomer(); err != nil {
+			return nil, err
+		}
+	}
 	if q.Targets != nil {
 		x.addTargets()
 	}
@@ -173,6 +179,23 @@ func (t *tx) newSearch(ctx context.Context, q CallSearch) (*searcher, error) {
 			func(c *bridge.CDR) bool { return c.Line == q.Line }})
 	}
 	return x, nil
+}
+
+func (x *searcher) addCustomer() error {
+	ids, err := x.t.everyID(x.q.Customer)
+	if err != nil {
+		return err
+	}
+	hashes, c := map[uint64]bool{}, clause{}
+	for _, id := range ids {
+		h := hash64(id)
+		hashes[h] = true
+		c.dims = append(c.dims, dimension{dimCustomer, h})
+	}
+	c.row = func(r *callRow) bool { return hashes[r.customer] }
+	c.exact = func(cdr *bridge.CDR) bool { return slices.Contains(ids, cdr.Customer.ID) }
+	x.clauses = append(x.clauses, c)
+	return nil
 }
 
 func (x *searcher) addTargets() {

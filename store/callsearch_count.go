@@ -41,7 +41,7 @@ func (x *searcher) count() (CallsCounted, error) {
 			c.add(GroupOf(&found.Calls[i]), 1)
 		}
 		return c, err
-	case q.Text == "" && q.Reason == "" && !x.bounded(sortTalk):
+	case q.Text == "" && q.Customer == "" && q.Reason == "" && !x.bounded(sortTalk):
 		return x.countByDay()
 	}
 	return x.countByScan()

@@ -132,7 +132,7 @@ func (m *searchModel) matches(c *bridge.CDR, q CallSearch) bool {
 	}
 	text := q.Text == "" || strings.HasSuffix(c.Customer.Phone, q.Text) || slices.Contains(q.TextTargets, c.Agent) ||
 		q.Text != "" && !slices.ContainsFunc(nameWords(q.Text), func(w string) bool { return !word(m.names[c.Customer.ID], w) })
-	return text && (q.Targets == nil || HandledBy(c, q.Targets, q.Rang)) && (q.Line == "" || c.Line == q.Line) && (q.Reason == "" || c.Cause.Reason == q.Reason) &&
+	return text && (q.Targets == nil || HandledBy(c, q.Targets, q.Rang)) && (q.Line == "" || c.Line == q.Line) && (q.Customer == "" || c.Customer.ID == q.Customer) && (q.Reason == "" || c.Cause.Reason == q.Reason) &&
 		(q.From.IsZero() || !c.OfferedAt.Before(q.From)) && (q.To.IsZero() || c.OfferedAt.Before(q.To)) &&
 		TalkTime(c) >= q.MinTalk && (q.MaxTalk == 0 || TalkTime(c) <= q.MaxTalk) && (q.Group == 0 || GroupOf(c) == q.Group)
 }
@@ -201,6 +201,9 @@ func TestSearchAndCountsEqualAModelThatLooksAtEveryCall(t *testing.T) {
 		q := randomSearch(r)
 		if q.Text == "李" { // one rune is too short to be filed under
 			q.Text = "小龍"
+		}
+		if r.IntN(4) == 0 {
+			q.Customer = m.calls[r.IntN(len(m.calls))].Customer.ID
 		}
 		var got []string
 		for page := q; ; {
@@ -440,6 +443,13 @@ func TestCallsFromBeforeAMergeAreFoundUnderThePersonOfToday(t *testing.T) {
 		must(t, err)
 		if len(p.Calls) != 2 {
 			t.Errorf("%q finds %d of 2 calls of customer %s", text, len(p.Calls), one.ID)
+		}
+	}
+	for _, id := range []string{byNumber.ID, byID.ID, one.ID} {
+		p, err := s.SearchCalls(ctx, CallSearch{Customer: id})
+		must(t, err)
+		if len(p.Calls) != 2 {
+			t.Errorf("%d of 2 calls by the ID %s", len(p.Calls), id)
 		}
 	}
 	p, err := s.SearchCalls(ctx, CallSearch{Text: "tika"})

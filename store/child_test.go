@@ -9,10 +9,12 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"deskbridge/bridge"
+	"deskbridge/policy"
 )
 
 // child is the other process of the crash and disk tests: it opens the store at STORE_TEST_DIR, says "ready", and writes
@@ -24,7 +26,11 @@ func child(role string) {
 	} else {
 		cfg.Limits.Ballast = -1
 	}
-	if err := childRun(cfg, os.Getenv("STORE_TEST_RUN")); err != nil {
+	run := childRun
+	if role == "reserver" {
+		run = reserveRun
+	}
+	if err := run(cfg, os.Getenv("STORE_TEST_RUN")); err != nil {
 		fmt.Println("error", err)
 		os.Exit(1)
 	}
@@ -78,6 +84,45 @@ func childRun(cfg Config, run string) error {
 			say("refused %v", err)
 		}
 	}
+}
+
+// reserveLimit is how many attempts reserveRun allows each customer, over all lines and all processes.
+const reserveLimit = 3
+
+// reserveRun takes the attempts of one customer after the other, by four agents at once, and says each one it got: that is
+// when a connect would be sent.
+func reserveRun(cfg Config, run string) error {
+	s, err := Open(cfg)
+	if err != nil {
+		return err
+	}
+	var mu sync.Mutex
+	say := func(format string, args ...any) {
+		mu.Lock()
+		defer mu.Unlock()
+		fmt.Printf(format+"\n", args...)
+	}
+	say("ready")
+	var agents sync.WaitGroup
+	for agent := range 4 {
+		agents.Go(func() {
+			for i := 0; i < 100_000; i++ {
+				who, id := fmt.Sprint("c", i/2), fmt.Sprintf("%s-%d-%06d", run, agent, i)
+				got, err := s.Reserve(context.Background(), fmt.Sprint("line", agent), who, func(_, global policy.State) (policy.Event, bool) {
+					return attempt(id, noon), len(global.Attempts) < reserveLimit
+				})
+				if err != nil {
+					say("refused %v", err)
+					return
+				}
+				if got.Reserved {
+					say("%s %s", who, id)
+				}
+			}
+		})
+	}
+	agents.Wait()
+	return s.Close()
 }
 
 type childProc struct {

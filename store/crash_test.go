@@ -5,8 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
+
+	"deskbridge/policy"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -46,6 +49,52 @@ func TestKillNineLosesNothingAcknowledged(t *testing.T) {
 		t.Errorf("views disagree with the ledger:\n%s", d)
 	}
 	t.Logf("%d rounds, %d calls and %d webhooks acknowledged", rounds, len(calls), len(inbox))
+}
+
+// What was reserved is counted after a kill at any moment, and all processes together stay within the limit.
+func TestKillNineAfterAReservationKeepsTheCount(t *testing.T) {
+	dir := t.TempDir()
+	rounds := 12
+	if testing.Short() {
+		rounds = 3
+	}
+	won := map[string][]string{} // by customer
+	for round := range rounds {
+		p := startChild(t, "reserver", dir, fmt.Sprintf("r%02d", round))
+		left := rand.IntN(1 << (1 + rand.IntN(8)))
+		for p.lines.Scan() { // to the end: what was acknowledged before the kill but not read yet counts too
+			who, id, ok := strings.Cut(p.lines.Text(), " ")
+			if ok && who == "refused" {
+				t.Fatalf("child says %q", p.lines.Text())
+			}
+			if ok && len(id) == len("r00-0-000000") {
+				won[who] = append(won[who], id)
+			}
+			if left--; left < 0 {
+				_ = p.cmd.Process.Kill()
+			}
+		}
+		_ = p.cmd.Wait()
+	}
+	s := open(t, testConfig(dir))
+	total := 0
+	for who, ids := range won {
+		_, global, _, err := s.PolicyState(testCtx(t), "line0", who)
+		must(t, err)
+		if len(global.Attempts) > reserveLimit {
+			t.Errorf("%s was called %d times, limit %d", who, len(global.Attempts), reserveLimit)
+		}
+		for _, id := range ids {
+			if !slices.ContainsFunc(global.Attempts, func(a policy.Attempt) bool { return a.ID == id }) {
+				t.Errorf("%s is not counted among %s's attempts", id, who)
+			}
+		}
+		total += len(ids)
+	}
+	if total == 0 {
+		t.Error("no reservation was acknowledged")
+	}
+	t.Logf("%d rounds, %d reservations acknowledged", rounds, total)
 }
 
 func checkAcknowledged(t *testing.T, s *Store, calls, inbox []string) {

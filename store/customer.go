@@ -128,6 +128,11 @@ func (t *tx) applyCustomer(f Fact) error {
 	if err := t.put(key(tabCustomer, c.ID), c.ID, f.Data, f.Personal); err != nil {
 		return err
 	}
+	if c.Into != "" {
+		if err := t.mergePolicy(c.ID, c.Into, f.Seq); err != nil {
+			return err
+		}
+	}
 	for _, id := range c.identities() {
 		if c.Into != "" {
 			break

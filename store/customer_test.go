@@ -5,10 +5,12 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 
 	"deskbridge/bridge"
+	"deskbridge/policy"
 
 	"github.com/dgraph-io/badger/v4"
 )
@@ -130,6 +132,7 @@ func TestErasureLeavesTimesAndCountersOnly(t *testing.T) {
 	_, err = s.Append(ctx, Fact{Kind: "message", At: noon, Customer: c.Customer.ID, Subjects: []string{"customer:" + c.Customer.ID},
 		Data: []byte(`{"chars":5}`), Personal: []byte("hello")})
 	must(t, err)
+	populateRows(t, s, c.Customer.ID, "call3")
 
 	must(t, s.Erase(ctx, c.Customer.ID))
 	must(t, s.Erase(ctx, c.Customer.ID)) // again is harmless
@@ -150,6 +153,7 @@ func TestErasureLeavesTimesAndCountersOnly(t *testing.T) {
 		if !got.OfferedAt.Equal(noon) || got.Agent != "201" || got.Customer.ID != c.Customer.ID {
 			t.Errorf("call lost more than personal fields: %+v", got)
 		}
+		checkRowsErased(t, s, c.Customer.ID)
 		for _, find := range []func() (bridge.Customer, error){
 			func() (bridge.Customer, error) { return s.ByPhone(ctx, "4915112345678") },
 			func() (bridge.Customer, error) { return s.ByAlias(ctx, c.Customer.Alias) },
@@ -175,6 +179,55 @@ func TestErasureLeavesTimesAndCountersOnly(t *testing.T) {
 	}
 }
 
+func TestWhatAnErasureLeavesIsFoundUnderEveryIDOfTheCustomer(t *testing.T) {
+	s := open(t, testConfig(t.TempDir()))
+	ctx := testCtx(t)
+	phone, err := s.Resolve(ctx, Identity{Phone: "4915112345678", Name: "Erika"})
+	must(t, err)
+	populateRows(t, s, phone.ID, "call3")
+	user, err := s.Resolve(ctx, Identity{BSUID: "DE.1"})
+	must(t, err)
+	_, err = s.Resolve(ctx, Identity{BSUID: "DE.1", Phone: "4915112345678"})
+	must(t, err)
+	must(t, s.Erase(ctx, phone.ID))
+	for range 2 {
+		checkRowsErased(t, s, phone.ID)
+		checkRowsErased(t, s, user.ID)
+		must(t, s.Rebuild(ctx))
+	}
+}
+
+// checkRowsErased looks for what populateRows left of a customer.
+func checkRowsErased(t *testing.T, s *Store, who string) {
+	t.Helper()
+	ctx := testCtx(t)
+	callbacks, err := s.Callbacks(ctx, CallbackQuery{Customer: who})
+	must(t, err)
+	messages, err := s.Conversation(ctx, ConversationQuery{Customer: who})
+	must(t, err)
+	recordings, err := s.Recordings(ctx, RecordingQuery{Customer: who})
+	must(t, err)
+	if len(callbacks.Items) != 2 || len(messages.Items) != 3 || len(recordings.Items) != 2 {
+		t.Errorf("%d callbacks, %d messages, %d recordings are left", len(callbacks.Items), len(messages.Items), len(recordings.Items))
+	}
+	pair, _, version, err := s.PolicyState(ctx, "main", who)
+	must(t, err)
+	if len(pair.Attempts) != 1 || version == 0 {
+		t.Errorf("counters are gone: %+v", pair)
+	}
+	decision, err := s.Decision(ctx, "call3")
+	must(t, err)
+	all := asJSON([]any{callbacks, messages, recordings, pair}) + string(decision)
+	for _, secret := range []string{"Erika", "order 77", "wamid."} {
+		if strings.Contains(all, secret) {
+			t.Errorf("%q is still in %s", secret, all)
+		}
+	}
+	if !messages.Items[0].At.Equal(noon) || callbacks.Items[0].Due.IsZero() || recordings.Items[0].Bytes != 1000 {
+		t.Error("times and counters are gone")
+	}
+}
+
 func TestNothingPersonalLiesOpenOnDisk(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, testConfig(dir))
@@ -183,6 +236,14 @@ func TestNothingPersonalLiesOpenOnDisk(t *testing.T) {
 	must(t, err)
 	must(t, s.Record(ctx, bridge.Fact{Kind: bridge.FactOffered, At: noon, CDR: testCDR("call1", cust)}))
 	must(t, s.Record(ctx, bridge.Fact{Kind: bridge.FactOffered, At: noon, CDR: testCDR("call2", bridge.Customer{})}))
+	populateRows(t, s, cust.ID, "call3")
+	for _, e := range []policy.Event{{Kind: policy.EventWrote, Wamid: "wamid.HBgLNDkxNTE="}, {Kind: policy.EventGranted, Context: "wacid.HBgLNDkxNTE="}} {
+		e.At = noon
+		_, err = s.RecordEvent(ctx, "main", cust.ID, e, nil)
+		must(t, err)
+	}
+	_, _, err = s.ReceiveMessage(ctx, testMessage(cust.ID, "wamid.HBgLNDkxNTE="))
+	must(t, err)
 	_, err = s.Put(ctx, "wacid.HBgLNDkxNTE=/connect", []byte(`{"from":"4915112345678"}`))
 	must(t, err)
 	_, err = s.PutSettings(ctx, []byte("token: hunter2"), 0)

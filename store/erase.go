@@ -136,7 +136,7 @@ func (t *tx) applyErased(f Fact) error {
 				return err
 			}
 		}
-		rest := customerOpen{ID: id, Erased: true}
+		rest := customerOpen{ID: id, Merged: c.Merged, Erased: true} // what has only times and counters left is still found
 		if i > 0 {
 			rest.Into = ids[0]
 		}

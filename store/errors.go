@@ -1,6 +1,9 @@
 package store
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // The errors callers can tell apart with errors.Is.
 var (
@@ -29,6 +32,16 @@ var (
 	ErrTooLarge = errors.New("too large")
 	// ErrInvalid: the caller's value cannot be stored.
 	ErrInvalid = errors.New("invalid")
+	// ErrHeld: a legal hold forbids the deletion.
+	ErrHeld = errors.New("under a legal hold")
 	// ErrClosed: Close was called.
 	ErrClosed = errors.New("store is closed")
 )
+
+// wrap adds what was being done to an error, if there is one.
+func wrap(err error, doing string) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", doing, err)
+}

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/dgraph-io/badger/v4"
@@ -138,10 +139,35 @@ func (t *tx) apply(f Fact) error {
 	switch {
 	case isCall(f.Kind):
 		return t.applyCall(f)
-	case f.Kind == factCustomer:
+	case isPolicy(f.Kind):
+		return t.applyPolicy(f)
+	}
+	switch f.Kind {
+	case factCustomer:
 		return errors.Join(t.applyCustomer(f), t.indexCustomer(f))
-	case f.Kind == factErased:
+	case factErased:
 		return errors.Join(t.applyErased(f), t.unindexCustomers(f))
+	case factDecided:
+		return t.applyDecision(f)
+	}
+	return t.applyRow(f)
+}
+
+// applyRow makes the record that a fact carries the row of its view. Other facts change no view.
+func (t *tx) applyRow(f Fact) error {
+	switch noun, _, _ := strings.Cut(f.Kind, "."); noun {
+	case callbackRows.noun:
+		return callbackRows.apply(t, f)
+	case messageRows.noun:
+		return messageRows.apply(t, f)
+	case watchRows.noun:
+		return watchRows.apply(t, f)
+	case recordingRows.noun:
+		return recordingRows.apply(t, f)
+	case agentRows.noun:
+		return agentRows.apply(t, f)
+	case lineRows.noun:
+		return lineRows.apply(t, f)
 	}
 	return nil
 }

@@ -60,7 +60,7 @@ type class uint8
 
 const (
 	classCall     class = iota // call facts and customers: never refused, they wait
-	classInbox                 // webhooks: refused at Full, Meta sends them again
+	classInbox                 // webhooks and what follows from them and from calls: refused at Full
 	classNormal                // refused at Tight
 	classOptional              // refused at Low
 )

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 
 	"deskbridge/bridge"
 
@@ -22,7 +23,7 @@ type CallQuery struct {
 	Open      bool // only calls without an end
 	Line      string
 	Agent     string
-	Customer  string // customer ID
+	Customer  string // customer ID; also the calls of those merged into it
 }
 
 // CallPage is a page of calls, newest first. Next is empty on the last page.
@@ -43,6 +44,10 @@ func (s *Store) Calls(ctx context.Context, q CallQuery) (page CallPage, err erro
 	}
 	limit := clamp(q.Limit, 50, 500)
 	err = s.view(ctx, func(t *tx) error {
+		who, err := t.everyID(q.Customer)
+		if err != nil {
+			return err
+		}
 		o := badger.DefaultIteratorOptions
 		o.Prefix, o.PrefetchValues, o.Reverse = []byte{tabTime}, false, true
 		it := t.t.NewIterator(o)
@@ -56,7 +61,7 @@ func (s *Store) Calls(ctx context.Context, q CallQuery) (page CallPage, err erro
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			c, err := t.listed(string(k[9:]), q)
+			c, err := t.listed(string(k[9:]), q, who)
 			if err != nil {
 				return err
 			}
@@ -74,7 +79,7 @@ func (s *Store) Calls(ctx context.Context, q CallQuery) (page CallPage, err erro
 }
 
 // listed reads a call and returns it if it matches; what is stored open is looked at before anything is decrypted.
-func (t *tx) listed(id string, q CallQuery) (*bridge.CDR, error) {
+func (t *tx) listed(id string, q CallQuery, who []string) (*bridge.CDR, error) {
 	k := key(tabCall, id)
 	b, err := t.get(k)
 	if err != nil {
@@ -85,18 +90,18 @@ func (t *tx) listed(id string, q CallQuery) (*bridge.CDR, error) {
 		return nil, fmt.Errorf("call %s: %w", id, err)
 	}
 	c, err := joinCDR(open, personal)
-	if err != nil || !q.matches(&c) {
+	if err != nil || !q.matches(&c, who) {
 		return nil, err
 	}
 	return &c, nil
 }
 
-func (q CallQuery) matches(c *bridge.CDR) bool {
+func (q CallQuery) matches(c *bridge.CDR, who []string) bool {
 	return (q.Direction == "" || q.Direction == c.Direction) &&
 		(!q.Open || c.EndedAt.IsZero()) &&
 		(q.Line == "" || q.Line == c.Line) &&
 		(q.Agent == "" || q.Agent == c.Agent) &&
-		(q.Customer == "" || q.Customer == c.Customer.ID)
+		(q.Customer == "" || slices.Contains(who, c.Customer.ID))
 }
 
 // OpenCalls are the calls without an end, oldest call ID first. After a start these are the ones the last run left

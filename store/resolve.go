@@ -2,8 +2,6 @@ package store
 
 import (
 	"context"
-	"crypto/rand"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -36,10 +34,12 @@ func (id Identity) normal() (Identity, error) {
 }
 
 // shown keeps at most 128 runes of valid UTF-8 (reliability.md, input limits).
-func shown(s string) string {
+func shown(s string) string { return limited(s, 128) }
+
+func limited(s string, runes int) string {
 	s = strings.ToValidUTF8(s, "")
 	for i, n := 0, 0; i < len(s); n++ {
-		if n == 128 {
+		if n == runes {
 			return s[:i]
 		}
 		_, w := utf8.DecodeRuneInString(s[i:])
@@ -222,12 +222,6 @@ func (t *tx) merge(c *customer, other customer) error {
 	return t.keep(other)
 }
 
-func newCustomerID() string {
-	var b [12]byte
-	_, _ = rand.Read(b[:]) // never fails (crypto/rand, Go 1.24)
-	return "c" + hex.EncodeToString(b[:])
-}
-
 // guests remembers which IDs were given to identities that aren't on disk yet, so that the second sighting of a new
 // person, while the disk is full, is the same customer.
 type guests struct {
@@ -247,7 +241,7 @@ func (g *guests) id(id Identity) string {
 			return known
 		}
 	}
-	nid := newCustomerID()
+	nid := newID("c")
 	if len(g.byID) < maxGuests {
 		g.byID[nid] = id
 		for _, k := range keys {

@@ -101,6 +101,16 @@ func (t *tx) load(k []byte) (owner string, clear, personal []byte, err error) {
 	return t.open(k, b)
 }
 
+// clear is the part of the record at k that is stored open; nothing is decrypted.
+func (t *tx) clear(k []byte) ([]byte, error) {
+	b, err := t.get(k)
+	if err != nil {
+		return nil, err
+	}
+	r, err := decodeRecord(t.s.crypt.mac, k, b)
+	return r.clear, err
+}
+
 func (t *tx) open(k, b []byte) (owner string, clear, personal []byte, err error) {
 	r, err := decodeRecord(t.s.crypt.mac, k, b)
 	if err != nil {

@@ -18,8 +18,23 @@ type Directory interface {
 	Resolve(ctx context.Context, id graph.Identity) (bridge.Customer, error)
 }
 
-// WebhookConfig is what the intake needs. Every field but Logger is required; Lines may be set later.
+// Heard is something a webhook told besides the course of a call.
+type Heard struct {
+	Line     string // empty: about the account, or a number that no line has
+	Customer bridge.Customer
+	Event    *graph.Event
+}
+
+// Listener hears it: messages and what became of ours, permissions, settings, restrictions, templates. An error, as when the
+// disk refuses writes, means that the event is told again later, also after a restart; the order is not kept then.
+type Listener interface {
+	Heard(ctx context.Context, h Heard) error
+}
+
+// WebhookConfig is what the intake needs. Every field but Listener, Now and Logger is required; Lines may be set later.
 type WebhookConfig struct {
+	Listener    Listener
+	Now         func() time.Time // wall clock; nil: time.Now
 	Hub         *Hub
 	Inbox       Inbox
 	Directory   Directory
@@ -35,6 +50,8 @@ const (
 	maxQueue     = 1024
 	resolveLimit = 2 * time.Second
 	doneLimit    = 5 * time.Second
+	hearLimit    = 10 * time.Second
+	hearAgain    = 5 * time.Second // after a listener that could not take an event
 )
 
 // Webhook takes Meta's webhooks and works them off, one at a time, from what was stored. Start it after the switchboard
@@ -44,6 +61,8 @@ type Webhook struct {
 	inbox   Inbox
 	dir     Directory
 	board   bridge.Switchboard
+	ears    Listener
+	now     func() time.Time
 	metrics *hubMetrics
 	log     *slog.Logger
 
@@ -53,6 +72,7 @@ type Webhook struct {
 
 	queue  chan stored
 	missed atomic.Bool // something was stored that the queue had no room for: read the store again
+	again  *time.Timer // when the store is read for what the listener could not take; the worker's own
 	cancel context.CancelFunc
 	done   chan struct{}
 }
@@ -67,7 +87,10 @@ type stored struct {
 // NewWebhook makes the intake; its handler works at once.
 func NewWebhook(cfg WebhookConfig) *Webhook {
 	w := &Webhook{hub: cfg.Hub, inbox: cfg.Inbox, dir: cfg.Directory, board: cfg.Switchboard, metrics: cfg.Hub.metrics, log: cfg.Logger,
-		queue: make(chan stored, maxQueue)}
+		queue: make(chan stored, maxQueue), ears: cfg.Listener, now: cfg.Now}
+	if w.now == nil {
+		w.now = time.Now
+	}
 	if w.log == nil {
 		w.log = slog.New(slog.DiscardHandler)
 	}
@@ -131,7 +154,7 @@ func (w *Webhook) store(ctx context.Context, lines *lineSet, events []graph.Even
 			w.count(ev, "duplicate")
 			continue
 		}
-		w.enqueue(stored{key, *ev, time.Now()})
+		w.enqueue(stored{key, *ev, w.now()})
 	}
 	return nil
 }
@@ -151,6 +174,9 @@ func (w *Webhook) enqueue(s stored) {
 
 func (w *Webhook) work(ctx context.Context) {
 	defer close(w.done)
+	w.again = time.NewTimer(hearAgain)
+	w.again.Stop()
+	defer w.again.Stop()
 	for {
 		if len(w.queue) == 0 && w.missed.Swap(false) {
 			w.recoverPending(ctx)
@@ -158,6 +184,8 @@ func (w *Webhook) work(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
+		case <-w.again.C:
+			w.missed.Store(true)
 		case s := <-w.queue:
 			w.metrics.backlog.Set(float64(len(w.queue)))
 			w.workOff(ctx, s)
@@ -175,7 +203,7 @@ func (w *Webhook) recoverPending(ctx context.Context) {
 			w.finished(ctx, key)
 			return nil
 		}
-		w.workOff(ctx, stored{key, events[0], time.Now()})
+		w.workOff(ctx, stored{key, events[0], w.now()})
 		return ctx.Err()
 	})
 	if err != nil && !errors.Is(err, context.Canceled) {
@@ -186,7 +214,12 @@ func (w *Webhook) recoverPending(ctx context.Context) {
 
 // workOff does one event. A bug in it drops that event only: it is marked done, or it would strike again after a restart.
 func (w *Webhook) workOff(ctx context.Context, s stored) {
-	defer w.finished(ctx, s.key)
+	done := true
+	defer func() {
+		if done {
+			w.finished(ctx, s.key)
+		}
+	}()
 	defer w.hub.fence("working off a webhook event")
 	ev := &s.event
 	line := w.lines.Load().byNumber[ev.Number]
@@ -201,11 +234,42 @@ func (w *Webhook) workOff(ctx context.Context, s stored) {
 		if result, reap = w.hub.calls.deliver(ev); reap != nil {
 			w.hub.reap(reap, ev.ID)
 		}
-	case ev.Kind == graph.KindPermission && line != nil:
+	default:
+		if err := w.hear(ctx, line, ev); err != nil {
+			w.log.Error("a webhook event could not be worked off; it is tried again", "kind", ev.Kind.String(), "err", err)
+			done, result = false, "again"
+			w.again.Reset(hearAgain)
+		}
+	}
+	w.count(ev, result)
+}
+
+// hear tells the listener.
+func (w *Webhook) hear(ctx context.Context, line *Line, ev *graph.Event) error {
+	ctx, cancel := context.WithTimeout(ctx, hearLimit)
+	defer cancel()
+	h := Heard{Event: ev}
+	if line == nil {
+		line = w.lines.Load().byDisplay(ev.Display)
+	}
+	if line != nil {
+		h.Line = line.id
+	}
+	if ev.Kind == graph.KindPermission && line != nil {
 		// What Meta said before the customer's reply holds no longer.
 		line.graph.ForgetPermissions(line.number, ev.Customer.Recipient())
 	}
-	w.count(ev, result)
+	if w.ears == nil {
+		return nil
+	}
+	if !ev.Customer.Empty() && ev.Kind != graph.KindIdentity {
+		c, err := w.dir.Resolve(ctx, ev.Customer)
+		if err != nil {
+			return err
+		}
+		h.Customer = c
+	}
+	return w.ears.Heard(ctx, h)
 }
 
 func (w *Webhook) finished(ctx context.Context, key string) {
@@ -226,7 +290,7 @@ func (w *Webhook) inbound(ctx context.Context, line *Line, s stored) (result str
 	if admitted == duplicate {
 		return "duplicate"
 	}
-	o := bridge.Offer{Direction: bridge.Inbound, At: ev.At, Received: s.at, Line: line.id, Wacid: ev.ID,
+	o := bridge.Offer{Direction: bridge.Inbound, At: ev.At, Received: time.Now(), Line: line.id, Wacid: ev.ID,
 		Customer: w.customer(ctx, ev.Customer), Payload: ev.Call.Button}
 	if o.At.IsZero() {
 		o.At = s.at
@@ -237,7 +301,7 @@ func (w *Webhook) inbound(ctx context.Context, line *Line, s stored) (result str
 	switch {
 	case admitted == gone:
 		o.Missed, result = bridge.Cause{Fault: bridge.FaultCaller, Reason: bridge.ReasonCancelled}, "gone"
-	case time.Since(o.At) > staleAfter:
+	case w.now().Sub(o.At) > staleAfter:
 		o.Missed, result = bridge.Cause{Fault: bridge.FaultUpstream, Reason: bridge.ReasonStale}, "stale"
 	default:
 		result = "offered"
@@ -245,7 +309,7 @@ func (w *Webhook) inbound(ctx context.Context, line *Line, s stored) (result str
 	}
 	w.board.Offer(o)
 	if o.Open != nil {
-		w.metrics.stage("webhook_to_offer", s.at, time.Now())
+		w.metrics.stage("webhook_to_offer", s.at, w.now())
 	}
 	return result
 }

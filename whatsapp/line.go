@@ -5,17 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"time"
 
 	"deskbridge/bridge"
 	"deskbridge/graph"
-	"deskbridge/policy"
 )
 
 // LineConfig is one WhatsApp business number.
 type LineConfig struct {
 	ID            string // ours
 	PhoneNumberID string
+	Account       string       // WABA ID; empty: templates cannot be managed
 	DisplayNumber string       // digits, to match account-level webhooks
 	AppSecret     graph.Secret // signs the webhooks of the line's app
 	VerifyToken   graph.Secret // of the webhook handshake
@@ -27,6 +26,7 @@ type LineConfig struct {
 // change disturbs none.
 type Line struct {
 	id, number, display string
+	account             string
 	secret, verify      graph.Secret
 	graph               *graph.Client
 	hub                 *Hub
@@ -51,12 +51,21 @@ func NewLine(cfg LineConfig) (*Line, error) {
 	if len(problems) > 0 {
 		return nil, errors.Join(problems...)
 	}
-	return &Line{id: cfg.ID, number: cfg.PhoneNumberID, display: onlyDigits(cfg.DisplayNumber),
+	return &Line{id: cfg.ID, number: cfg.PhoneNumberID, account: cfg.Account, display: onlyDigits(cfg.DisplayNumber),
 		secret: cfg.AppSecret, verify: cfg.VerifyToken, graph: cfg.Graph, hub: cfg.Hub, log: cfg.Hub.log.With("line", cfg.ID)}, nil
 }
 
 // ID is our name for the line.
 func (l *Line) ID() string { return l.id }
+
+// Number is Meta's ID of the line's number, Account that of its WhatsApp business account.
+func (l *Line) Number() string { return l.number }
+
+// Account is Meta's ID of the WhatsApp business account; empty when it was not given.
+func (l *Line) Account() string { return l.account }
+
+// Display are the digits of the line's number; empty when they were not given.
+func (l *Line) Display() string { return l.display }
 
 // Dial calls a customer. Ringing, answer and end come as events.
 func (l *Line) Dial(_ context.Context, inv bridge.Invite, notify bridge.Notify) (bridge.Leg, error) {
@@ -118,29 +127,6 @@ func (l *Line) Terminate(ctx context.Context, wacid string) error {
 // Disown makes sure that an outbound call found open after a crash, before Meta had named it, is ended should a webhook
 // ever mention it.
 func (l *Line) Disown(call string) { l.hub.calls.orphan(call, l) }
-
-// permissionLimit leaves time for the call itself within the 8 s an agent may have to wait.
-const permissionLimit = 4 * time.Second
-
-// Permission asks Meta whether the customer may be called now. An answer of the last 30 s is good enough. On error the
-// facts say unknown, which means no.
-func (l *Line) Permission(ctx context.Context, c bridge.Customer) (policy.Facts, error) {
-	ctx, cancel := context.WithTimeout(ctx, permissionLimit)
-	defer cancel()
-	f := policy.Facts{Outbound: true, Permission: policy.PermissionUnknown}
-	p, err := l.graph.CallPermissions(ctx, l.number, graph.Recipient{Phone: c.Phone, BSUID: c.BSUID})
-	if err != nil {
-		return f, &bridge.CauseError{Cause: causeOf(err, time.Now()), Err: fmt.Errorf("line %q: %w", l.id, err)}
-	}
-	switch s := policy.Permission(p.Status); s {
-	case policy.PermissionNone, policy.PermissionTemporary, policy.PermissionPermanent:
-		f.Permission = s
-	}
-	f.PermissionExpires = p.Expires
-	f.CanStart = p.Actions[graph.ActionStartCall].Allowed
-	f.NextStart = p.NextAllowed(graph.ActionStartCall)
-	return f, nil
-}
 
 func isUncertain(err error) bool { return errors.Is(err, graph.ErrUncertain) }
 

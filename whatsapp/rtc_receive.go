@@ -29,6 +29,7 @@ type receiver struct {
 	mu      sync.Mutex
 	keys    *srtpKeys
 	sink    media.Sink
+	tap     media.Tap
 	audio   [128]bool // payload types
 	digit   [128]bool
 	limit   *rate.Limiter
@@ -75,6 +76,12 @@ func (r *receiver) setSink(k media.Sink) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.sink = k
+}
+
+func (r *receiver) setTap(t media.Tap) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.tap = t
 }
 
 func (r *receiver) last() time.Time {
@@ -140,9 +147,14 @@ func (r *receiver) deliver(payload []byte, now time.Time) {
 				r.s.drop(dropQueue)
 			}
 		}
-	case len(payload) > 0 && r.sink != nil: // an empty one is padding that probes bandwidth
+	case len(payload) > 0: // an empty one is padding that probes bandwidth
 		r.packet = media.Packet{Payload: payload, Arrival: now, Timestamp: h.Timestamp, Sequence: h.SequenceNumber, Marker: h.Marker}
-		r.sink.ReceivePacket(&r.packet)
+		if r.tap != nil {
+			r.tap.Received(&r.packet, media.Opus)
+		}
+		if r.sink != nil {
+			r.sink.ReceivePacket(&r.packet)
+		}
 	}
 }
 

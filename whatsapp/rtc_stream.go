@@ -17,7 +17,10 @@ var opusStream = media.Format{Codec: media.Opus, PTime: 20 * time.Millisecond}
 // mediaStream is the session's audio as the other leg sees it.
 type mediaStream struct{ s *mediaSession }
 
-var _ media.Stream = mediaStream{}
+var (
+	_ media.Stream   = mediaStream{}
+	_ media.Tappable = mediaStream{}
+)
 
 func (mediaStream) Format() media.Format { return opusStream }
 
@@ -26,6 +29,12 @@ func (m mediaStream) SetSink(k media.Sink) { m.s.rx.setSink(k) }
 func (m mediaStream) SendFrame(f *media.Frame) { m.s.tx.outlet.SendFrame(f) }
 
 func (m mediaStream) SendDigit(d media.Digit) { m.s.tx.outlet.SendDigit(d) }
+
+// SetTap implements media.Tappable.
+func (m mediaStream) SetTap(t media.Tap) {
+	m.s.rx.setTap(t)
+	m.s.tx.setTap(t)
+}
 
 func (m mediaStream) Stats() (st media.Stats) {
 	m.s.tx.outlet.FillStats(&st)
@@ -45,12 +54,16 @@ type sender struct {
 	plain  [maxDatagram]byte
 	cipher [maxDatagram + srtpOverhead]byte
 
+	tapMu sync.Mutex // held while the tap is fed, so that setTap can promise the former one hears nothing more
+	tap   media.Tap
+	opus  uint8 // payload type: digits are not audio
+
 	rtcp sync.Mutex // one report at a time
 	bye  bool       // the last one is sent
 }
 
 func newSender(s *mediaSession) *sender {
-	t := &sender{s: s}
+	t := &sender{s: s, opus: offerOpus}
 	t.outlet = media.NewOutlet(media.OutletConfig{
 		Format: opusStream, PayloadType: offerOpus, SSRC: s.ssrc,
 		Gated: true, Fill: true, Write: t.write, Panicked: s.panicked,
@@ -64,6 +77,9 @@ func (t *sender) negotiate(opus, dtmf uint8, digit bool) {
 		// RFC 4733 §2.5.1.1 and Meta's documents: durations in units of 1/8000 s on a 48 kHz timeline.
 		d = &media.DigitFormat{PayloadType: dtmf, ClockRate: 8000}
 	}
+	t.tapMu.Lock()
+	t.opus = opus
+	t.tapMu.Unlock()
 	t.outlet.SetFormat(opusStream, opus, d)
 }
 
@@ -92,6 +108,19 @@ func (t *sender) write(h *rtp.Header, payload []byte) error {
 	if err != nil {
 		return err
 	}
-	_, err = t.s.ice.Load().Write(out)
-	return err
+	if _, err = t.s.ice.Load().Write(out); err != nil {
+		return err
+	}
+	t.tapMu.Lock()
+	defer t.tapMu.Unlock()
+	if t.tap != nil && h.PayloadType == t.opus {
+		t.tap.Sent(payload, media.Opus, h.Timestamp, h.SequenceNumber, h.Marker, time.Now())
+	}
+	return nil
+}
+
+func (t *sender) setTap(k media.Tap) {
+	t.tapMu.Lock()
+	defer t.tapMu.Unlock()
+	t.tap = k
 }

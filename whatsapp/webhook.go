@@ -227,6 +227,15 @@ func (s *lineSet) concerns(ev *graph.Event) bool {
 	return true
 }
 
+// byDisplay is the line of a number's digits, nil if there is none.
+func (s *lineSet) byDisplay(digits string) *Line {
+	i := slices.IndexFunc(s.all, func(l *Line) bool { return digits != "" && l.display == digits })
+	if i < 0 {
+		return nil
+	}
+	return s.all[i]
+}
+
 func (s *lineSet) add(l *Line) {
 	s.all = append(s.all, l)
 	s.byNumber[l.number] = l

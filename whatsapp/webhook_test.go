@@ -380,8 +380,8 @@ func TestPermissionIsMetasAnswerAndUnknownWithoutOne(t *testing.T) {
 	bubble(t, func(t *testing.T, r *rig) {
 		c := bridge.Customer{Phone: "4915112345678"}
 		r.graph.answer("", graphSays(200, `{"permission":{"status":"temporary","expiration_time":1791021600},"actions":[{"action_name":"start_call","can_perform_action":true}]}`))
-		f, err := r.line.Permission(t.Context(), c)
-		if err != nil || f.Permission != policy.PermissionTemporary || !f.CanStart || f.PermissionExpires.Unix() != 1791021600 || !f.Outbound {
+		f, err := r.line.Live(t.Context(), c)
+		if err != nil || f.Permission != policy.PermissionTemporary || !f.CanStart || f.Expires.Unix() != 1791021600 || f.At.IsZero() {
 			t.Errorf("%+v %v", f, err)
 		}
 		// The customer's reply makes the cached answer worthless.
@@ -391,14 +391,14 @@ func TestPermissionIsMetasAnswerAndUnknownWithoutOne(t *testing.T) {
 			t.Fatal(code)
 		}
 		synctest.Wait()
-		if f, err = r.line.Permission(t.Context(), c); err != nil || f.Permission != policy.PermissionNone || f.CanStart {
+		if f, err = r.line.Live(t.Context(), c); err != nil || f.Permission != policy.PermissionNone || f.CanStart {
 			t.Errorf("after the reply: %+v %v", f, err)
 		}
 		time.Sleep(time.Minute)
 		for name, fault := range map[string]func(*http.Request) (*http.Response, error){"hang": graphHangs, "token": graphRefuses(190), "garbage": graphSays(200, "{")} {
 			r.graph.answer("", fault)
 			begin := time.Now()
-			f, err = r.line.Permission(t.Context(), c)
+			f, err = r.line.Live(t.Context(), c)
 			cause := &bridge.CauseError{}
 			if !errors.As(err, &cause) || cause.Cause.Reason != bridge.ReasonUpstream || f.Permission != policy.PermissionUnknown || time.Since(begin) > 5*time.Second {
 				t.Errorf("%s: %+v %v after %v", name, f, err, time.Since(begin))

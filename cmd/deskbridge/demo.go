@@ -131,7 +131,10 @@ deskbridge demo: everything runs on this machine, WhatsApp is simulated. Ctrl-C 
 3. Call a customer. Dial on the softphone:
 
        +%[8]s   Sari answers and sends back what you say
-       your number      The page shows it after Start. It rings: answer or decline. Or forbid calls there first.
+       your number      The page shows it after Start. It rings: answer or decline.
+
+4. Ask first. Forbid calls on the page, then dial your number: a voice says why you may not call. Press 1, and the page
+   shows a permission request: allow it there. Your softphone rings; press 1 on it, and the page rings.
 
 4. Be the admin. The API of the panel, with its description at /api/v1/openapi.json:
 

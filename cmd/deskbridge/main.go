@@ -57,8 +57,13 @@ var commands = []command{
 	{"selftest", "[flags]", "place one call each way through the real path and check the audio", selftest},
 	{"check", "--config FILE", "validate the configuration file and preflight this machine", check},
 	{"settings", "export | apply -f FILE | diff -f FILE", "show or change lines, trunks and phones of the running daemon", settings},
+	{"line", "status | apply | adopt | holidays -f FILE.ics LINE", "compare a line's settings at WhatsApp with ours, put ours in force there or take theirs over; import holidays from a calendar file", lineCommand},
+	{"policy", "explain --line LINE --customer C [--at TIME] | explain --call ID", "tell whether a customer may be called, by which rule, on which facts, and when next", policyCommand},
+	{"template", "list | create | delete --line LINE [flags]", "list, create and delete the message templates that calls need", templateCommand},
+	{"callback", "list", "list the customers who wait to be called back, the one due first first", callbackCommand},
 	{"user", "add [flags] LOGIN | passwd [flags] LOGIN | list", "manage who may sign in to the panel of the running daemon", user},
 	{"token", "create --user LOGIN --name NAME --scopes LIST", "make an API token", token},
+	{"recording", "list | export | verify | hold | release | erase | link | claim | confirm-clock | rotate-key", "list, export and check recordings; legal holds, erasure, keys", recording},
 	{"status", "[--config FILE]", "show what the running daemon is doing", status},
 	{"version", "", "show version, commit, Go and libopus", showVersion},
 }

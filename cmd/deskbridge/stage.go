@@ -18,11 +18,12 @@ import (
 
 // The one WhatsApp number of demo and selftest.
 const (
-	stageLine   = "demo"
-	stageNumber = "700800900100200"
-	stageDigits = "15550100200"
-	builtIn     = "1001" // extension of the built-in desk phone
-	softphone   = "1002" // extension for a softphone of the user's
+	stageLine    = "demo"
+	stageNumber  = "700800900100200"
+	stageAccount = "900100200300400"
+	stageDigits  = "15550100200"
+	builtIn      = "1001" // extension of the built-in desk phone
+	softphone    = "1002" // extension for a softphone of the user's
 )
 
 // stage is the whole product on this machine with everybody it talks to: a simulated Meta and a built-in desk phone.
@@ -70,8 +71,12 @@ func (s *stage) build(ctx context.Context, o stageOptions) (err error) {
 	}
 	s.meta, err = simulator.NewMeta(simulator.MetaConfig{
 		Listen: o.page, VerifyToken: verify, Timing: o.timing, MediaIP: o.address, Logger: o.logger.With("part", "simulator"),
+		Templates: []simulator.Template{
+			simulator.PermissionTemplate("ask_to_call", "en", "May we call you on WhatsApp?"),
+			simulator.CallButtonTemplate("call_us", "en", "Tap the button to call us.", "Call now"),
+		},
 		Numbers: []simulator.Number{{
-			PhoneNumberID: stageNumber, WABA: "900100200300400", DisplayNumber: stageDigits, AppID: "100200300400500",
+			PhoneNumberID: stageNumber, WABA: stageAccount, DisplayNumber: stageDigits, AppID: "100200300400500",
 			AppSecret: appSecret, Token: token, Name: "Demo Company",
 		}},
 	})
@@ -88,7 +93,7 @@ func (s *stage) build(ctx context.Context, o stageOptions) (err error) {
 	cfg.SIP.TCP = cfg.SIP.UDP
 	cfg.WebRTC.Address = o.address.String()
 	cfg.DrainLimit = time.Second
-	if s.app, err = appliance.New(cfg, appliance.Options{Version: version, Logger: o.logger}); err != nil {
+	if s.app, err = appliance.New(cfg, appliance.Options{Version: version, Logger: o.logger, Now: s.meta.Clock().Now}); err != nil {
 		return err
 	}
 	if err = s.app.Start(ctx); err != nil {
@@ -99,11 +104,14 @@ func (s *stage) build(ctx context.Context, o stageOptions) (err error) {
 	phonePassword := rand.Text()
 	if err = s.app.ApplySettings(ctx, &appliance.Settings{
 		Lines: []appliance.Line{{
-			ID: stageLine, Name: "Demo Company", Enabled: true, PhoneNumberID: stageNumber, DisplayNumber: "+" + stageDigits, Country: "ID",
+			ID: stageLine, Name: "Demo Company", Enabled: true, PhoneNumberID: stageNumber, WABAID: stageAccount, DisplayNumber: "+" + stageDigits, Country: "ID",
 			AppSecret: appliance.NewSecret(appSecret), VerifyToken: appliance.NewSecret(verify), AccessToken: appliance.NewSecret(token),
-			Inbound:  appliance.InboundRoute{Enabled: true, Ring: []string{"phone:" + builtIn, "phone:" + softphone}},
+			Inbound:  appliance.InboundRoute{Enabled: true, Ring: []string{"phone:" + builtIn, "phone:" + softphone}, Menu: true},
 			Outbound: appliance.OutboundRoute{Enabled: true},
+			Messages: appliance.MessageSettings{AskTemplate: appliance.TemplateSettings{Name: "ask_to_call"}, ButtonTemplate: appliance.TemplateSettings{Name: "call_us"}},
 		}},
+		// Meta's own limits: whoever tries things out calls the same customer more often than the strict profile allows.
+		Policy: appliance.PolicySettings{Profile: "meta"},
 		Phones: []appliance.Phone{
 			{Extension: builtIn, Name: "Built-in desk phone", Enabled: true, Password: appliance.NewSecret(phonePassword), PTime: 20 * time.Millisecond, Line: stageLine},
 			{Extension: softphone, Name: "Your softphone", Enabled: true, Password: appliance.NewSecret(s.password), PTime: 20 * time.Millisecond, Line: stageLine},

@@ -164,7 +164,8 @@ function drop(status) {
   idle(status);
 }
 
-$('call').addEventListener('click', async () => {
+// dial calls the company: from the phone's own button, or with the call button of a message.
+async function dial(message) {
   if (call) return;
   showError('');
   $('call').disabled = true;
@@ -177,7 +178,7 @@ $('call').addEventListener('click', async () => {
     const current = call;
     const sdp = await current.media.offer();
     if (call !== current) return;
-    const id = (await post('call', { number: $('number').value, sdp })).call;
+    const id = (await post('call', { number: $('number').value, message, sdp })).call;
     if (call === current) call.id = call.id || id;
     else await post('hangup', { call: id }).catch(() => {}); // given up while the simulator placed it
   } catch (err) {
@@ -185,7 +186,9 @@ $('call').addEventListener('click', async () => {
     drop('Ready when you are');
     showError(err.message);
   }
-});
+}
+
+$('call').addEventListener('click', () => dial(''));
 
 $('answer').addEventListener('click', async () => {
   if (!call) return;
@@ -294,17 +297,27 @@ const handlers = {
     $('request').hidden = false;
   },
   message(e) {
-    const li = document.createElement('li');
-    li.textContent = e.text;
-    $('messages').append(li);
-    $('messages').hidden = false;
-    while ($('messages').children.length > 20) $('messages').firstChild.remove();
+    const li = showMessage(e.text);
+    if (!e.button) return;
+    const b = document.createElement('button');
+    b.textContent = e.button;
+    b.addEventListener('click', () => dial(e.message));
+    li.append(b);
   },
   live(e) {
     $('live-rows').replaceChildren(...e.calls.map(liveRow));
     $('live-none').hidden = e.calls.length !== 0;
   },
 };
+
+function showMessage(text) {
+  const li = document.createElement('li');
+  li.textContent = text;
+  $('messages').append(li);
+  $('messages').hidden = false;
+  while ($('messages').children.length > 20) $('messages').firstChild.remove();
+  return li;
+}
 
 function liveRow(c) {
   const inbound = c.direction === 'inbound';

@@ -79,9 +79,23 @@ for (const b of document.querySelectorAll('[data-attitude]')) {
       const r = await post('reply', { message: box.dataset.message, number: box.dataset.number, attitude: b.dataset.attitude });
       showPermission(r.permission);
       box.hidden = true;
-    } catch (err) { showError(err.message); }
+    } catch (err) {
+      if (err.message !== goneText) box.hidden = true; // its buttons are dead
+      showError(err.message);
+    }
   });
 }
+
+$('write').addEventListener('submit', async (e) => {
+  e.preventDefault();
+  const text = $('text').value.trim();
+  if (!text) return;
+  try {
+    await post('text', { number: $('number').value, text });
+    showMessage(text).className = 'mine';
+    $('text').value = '';
+  } catch (err) { showError(err.message); }
+});
 
 $('permission').addEventListener('change', async () => {
   const kind = $('permission').value;
