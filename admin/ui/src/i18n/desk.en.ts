@@ -96,6 +96,8 @@ export const deskEn = {
   'counter.scope.line': 'this line',
   'counter.scope.all': 'all lines',
   'counter.scope.meta': 'as Meta counts',
+  'counter.in.24h': 'in 24 hours',
+  'counter.in.7d': 'in 7 days',
   'counter.in.row': 'in a row',
   'counter.in.atOnce': 'at once',
   'span.24h': '24 hours',

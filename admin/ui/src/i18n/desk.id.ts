@@ -97,6 +97,8 @@ export const deskId: Record<keyof typeof deskEn, string> = {
   'counter.scope.line': 'jalur ini',
   'counter.scope.all': 'semua jalur',
   'counter.scope.meta': 'hitungan Meta',
+  'counter.in.24h': 'dalam 24 jam',
+  'counter.in.7d': 'dalam 7 hari',
   'counter.in.row': 'berturut-turut',
   'counter.in.atOnce': 'sekaligus',
   'span.24h': '24 jam',

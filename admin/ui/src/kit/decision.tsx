@@ -68,9 +68,9 @@ const day = 24 * 3600 // s
 
 function span(coded: (p: string, c: string) => string, window: number, name: string): string {
   if (window === 0) return coded('counter.in', name === 'concurrency' ? 'atOnce' : 'row')
-  if (window === day) return coded('span', '24h')
-  if (window === 7 * day) return coded('span', '7d')
-  return `${Math.round(window / 3600)} h`
+  if (window === day) return coded('counter.in', '24h')
+  if (window === 7 * day) return coded('counter.in', '7d')
+  return `/ ${Math.round(window / 3600)} h`
 }
 
 /** Where a permission stands, in a sentence. */

@@ -26,7 +26,7 @@ export function Agents() {
       title: t('calls.agent'),
       cell: (a) => (
         <div>
-          <Text fw={500} className="name">
+          <Text fw={500} size="sm" className="name">
             {safe(a.name) || target(t, a.target)}
           </Text>
           {safe(a.name) !== '' && (

@@ -1,11 +1,12 @@
 import { Badge, Button, Group, Menu, SegmentedControl, Text } from '@mantine/core'
 import { keepPreviousData, useInfiniteQuery, useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { useEffect, useState } from 'react'
-import { agents, type Callback, callbacks, changeCallback } from '../api/desk'
+import { type Agent, agents, type Callback, callbacks, changeCallback } from '../api/desk'
 import { covers, useMe } from '../app/session'
 import { useText } from '../i18n/text'
 import { customerName, target } from '../kit/calls'
 import { Confirm } from '../kit/confirm'
+import { useLineName } from '../kit/linename'
 import { LinkAnchor } from '../kit/links'
 import { Page } from '../kit/page'
 import { Failure } from '../kit/problem'
@@ -118,9 +119,10 @@ function CallbackTable({ list, ...acts }: { list: Callback[] } & Acts) {
   const staff = useQuery({ queryKey: ['agents'], queryFn: agents, staleTime: 30_000 })
   const owner = (who: string | undefined) =>
     who ? safe(staff.data?.find((a) => a.target === who)?.name) || target(t, who) : t('callbacks.nobody')
+  const line = useLineName()
   const columns: Column<Callback>[] = [
     { key: 'customer', title: t('calls.customer'), cell: (c) => <Who callback={c} /> },
-    { key: 'line', title: t('calls.line'), cell: (c) => safe(c.line) },
+    { key: 'line', title: t('calls.line'), cell: (c) => line(c.line) },
     { key: 'due', title: t('callbacks.due'), cell: (c) => <Due callback={c} /> },
     { key: 'owner', title: t('callbacks.owner'), cell: (c) => <span className="name">{owner(c.owner)}</span> },
     {
@@ -202,14 +204,7 @@ function Due({ callback: c }: { callback: Callback }) {
   )
 }
 
-function Actions({
-  callback: c,
-  staff,
-  busy,
-  give,
-  cancel,
-  call,
-}: { callback: Callback; staff: { target: string; name: string }[] } & Acts) {
+function Actions({ callback: c, staff, busy, give, cancel, call }: { callback: Callback; staff: Agent[] } & Acts) {
   const { t } = useText()
   const { user } = useMe()
   const own = user.targets[0]

@@ -55,7 +55,7 @@ function Conversation({ id, d }: { id: string; d: CustomerDetail }) {
     void queries.invalidateQueries({ queryKey: ['customer', id] })
     void queries.invalidateQueries({ queryKey: ['timeline', id] })
   }
-  const lines = d.lines ?? []
+  const lines = d.lines
   return (
     <Stack gap="xl">
       <Header id={id} d={d} refresh={refresh} />
@@ -99,7 +99,7 @@ function Header({ id, d, refresh }: { id: string; d: CustomerDetail; refresh: ()
 }
 
 function blocked(d: CustomerDetail): boolean {
-  return d.customer.blocked ?? (d.lines ?? []).some((l) => l.call.rule === 'customer.blocked')
+  return d.lines.some((l) => l.call.rule === 'customer.blocked' || l.ask.rule === 'customer.blocked')
 }
 
 /** One line's permission, what may be done over it now, and the menu that does it. */

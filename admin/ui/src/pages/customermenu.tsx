@@ -26,11 +26,15 @@ export function CallMenu({ id, line, done }: { id: string; line: CustomerLine; d
   const item = (what: 'ask' | 'button' | 'call', d: Decision, icon: typeof IconPhone, more = '') => {
     const Icon = icon
     const why = more || (d.allowed && !d.warning && !d.template ? '' : explain(t, f, d))
+    const may = more === '' && (d.allowed || (what === 'button' && d.rule === 'window.closed'))
+    // What is refused stays in reach of the keyboard, so that its reason can be read.
     return (
       <Menu.Item
         leftSection={<Icon size={16} aria-hidden />}
-        disabled={more !== '' || !(d.allowed || (what === 'button' && d.rule === 'window.closed'))}
-        onClick={() => setDoing(what)}
+        aria-disabled={!may}
+        c={may ? undefined : 'dimmed'}
+        closeMenuOnClick={may}
+        onClick={may ? () => setDoing(what) : undefined}
       >
         {t(`customer.${what}`)}
         {why && (

@@ -4,6 +4,7 @@ import type { ReactNode } from 'react'
 import { type Callback, customerTimeline, type Entry, type Message, type PermissionEvent } from '../api/desk'
 import { type Translate, useText } from '../i18n/text'
 import { agentName, type Call, StatusBadge, target } from '../kit/calls'
+import { useLineName } from '../kit/linename'
 import { LinkAnchor } from '../kit/links'
 import { Failure } from '../kit/problem'
 import { Empty, Loading } from '../kit/states'
@@ -105,18 +106,20 @@ function CallEntry({ call: c }: { call: Call }) {
 /** What a message says, or in words what it is when it has no text to show. */
 function MessageEntry({ at, message: m }: { at: string; message: Message }) {
   const { t, coded } = useText()
+  const line = useLineName()
+  const text = lined(m.text)
   const out = m.out === true
   const template = m.template ? t('timeline.template', { name: safe(m.template) }) : ''
   const more = [
     coded('message', m.status),
-    m.kind === 'text' ? '' : coded('messageKind', m.kind),
+    m.kind === 'text' || !text ? '' : coded('messageKind', m.kind),
     template,
-    safe(m.line),
+    line(m.line),
     out ? by(t, m.by) : '',
   ]
   return (
     <Row side={out ? 'flex-end' : 'flex-start'}>
-      <div className={out ? 'bubble bubble-out' : 'bubble'}>{lined(m.text) || coded('messageKind', m.kind)}</div>
+      <div className={out ? 'bubble bubble-out' : 'bubble'}>{text || coded('messageKind', m.kind)}</div>
       <At at={at} more={more.filter(Boolean).join(' · ')} />
     </Row>
   )
@@ -134,6 +137,7 @@ function by(t: Translate, who: string | undefined): string {
 
 function PermissionEntry({ at, permission: p }: { at: string; permission: PermissionEvent }) {
   const { t, f, coded } = useText()
+  const line = useLineName()
   const parts = [
     coded('event', p.kind),
     p.permanent ? t('permission.permanent') : p.expires ? t('standing.until', { at: f.dateTime(p.expires) }) : '',
@@ -144,7 +148,7 @@ function PermissionEntry({ at, permission: p }: { at: string; permission: Permis
       <Badge variant="default" tt="none" size="lg" h="auto" styles={{ label: { whiteSpace: 'normal' } }}>
         {parts.filter(Boolean).join(' · ')}
       </Badge>
-      <At at={at} more={[safe(p.line), by(t, p.by), safe(p.reason)].filter(Boolean).join(' · ')} />
+      <At at={at} more={[line(p.line), by(t, p.by), safe(p.reason)].filter(Boolean).join(' · ')} />
     </Row>
   )
 }

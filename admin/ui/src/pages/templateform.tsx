@@ -29,7 +29,7 @@ export function TemplateForm({ line, done, close }: { line: string; done: () => 
   const [kind, setKind] = useState<NewTemplate['kind']>('permission')
   const [name, setName] = useState('')
   const [language, setLanguage] = useState<string>(mine)
-  const [category, setCategory] = useState('UTILITY')
+  const [category, setCategory] = useState<NewTemplate['category']>('UTILITY')
   const [body, setBody] = useState('')
   const [examples, setExamples] = useState<Record<string, string>>({})
   const [footer, setFooter] = useState('')
@@ -113,7 +113,7 @@ export function TemplateForm({ line, done, close }: { line: string; done: () => 
               description={t('templates.categoryHint')}
               data={(['UTILITY', 'MARKETING'] as const).map((c) => ({ value: c, label: t(`category.${c}`) }))}
               value={category}
-              onChange={(e) => setCategory(e.currentTarget.value)}
+              onChange={(e) => setCategory(e.currentTarget.value as NewTemplate['category'])}
             />
           </Group>
           <Textarea

@@ -8,6 +8,7 @@ import { isProblem } from '../api/problem'
 import { covers, useMe } from '../app/session'
 import { useText } from '../i18n/text'
 import { Confirm } from '../kit/confirm'
+import { useLineName } from '../kit/linename'
 import { LinkButton } from '../kit/links'
 import { Page } from '../kit/page'
 import { templateKey } from '../kit/sending'
@@ -19,6 +20,7 @@ import { TemplateForm } from './templateform'
 export function TemplatesPage() {
   const { t } = useText()
   const { id } = useParams({ from: '/panel/lines/$id/templates' })
+  const name = useLineName()
   const { user } = useMe()
   const queries = useQueryClient()
   const list = useQuery({ queryKey: ['templates', id], queryFn: () => fetchTemplates(id), staleTime: 30_000 })
@@ -41,7 +43,7 @@ export function TemplatesPage() {
   }
   return (
     <Page
-      title={t('templates.of', { line: id })}
+      title={t('templates.of', { line: name(id) })}
       text={t('templates.text')}
       actions={
         <>
