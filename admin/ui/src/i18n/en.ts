@@ -250,11 +250,9 @@ export const en = {
   'call.disposition': 'Outcome',
   'call.dispositionHint': 'How the matter ended, in a word',
   'call.noteBy': 'Last written by {name}, {at}',
-  'call.recording': 'Recording',
   'call.transcript': 'Transcript',
   'call.summary': 'Summary',
   'call.notConfigured': 'Not configured',
-  'call.recordingHow': 'This version of the appliance records no calls, so nothing was kept of the sound of this one.',
   'call.transcriptHow':
     'A transcript needs a recording and a transcription service; this version has neither setting yet.',
   'call.summaryHow': 'A summary needs a transcript and a language service; this version has neither setting yet.',

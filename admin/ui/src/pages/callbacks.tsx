@@ -144,7 +144,11 @@ function CallbackTable({ list, ...acts }: { list: Callback[] } & Acts) {
         </div>
       ),
     },
-    { key: 'note', title: t('callbacks.note'), cell: (c) => <span className="name">{safe(c.note)}</span> },
+    {
+      key: 'note',
+      title: t('callbacks.note'),
+      cell: (c) => (c.note ? <span className="name">{safe(c.note)}</span> : ''),
+    },
     {
       key: 'actions',
       title: t('app.actions'),
