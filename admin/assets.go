@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/gin-gonic/gin"
 )
@@ -42,6 +43,15 @@ type asset struct {
 	gzipped []byte // nil where it would not be smaller
 	hashed  bool   // its name changes with its contents
 }
+
+// panel is read and compressed once, however many servers there are.
+var panel = sync.OnceValues(func() (*assets, error) {
+	root, err := fs.Sub(built, "ui/dist")
+	if err != nil {
+		return nil, fmt.Errorf("panel's files: %w", err)
+	}
+	return newAssets(root)
+})
 
 // newAssets reads and compresses the panel's files. It fails when there is no index.html with one place for the nonce.
 func newAssets(root fs.FS) (*assets, error) {

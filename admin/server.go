@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io/fs"
 	"log/slog"
 	"net"
 	"net/http"
@@ -144,15 +143,11 @@ func (s *Server) router() (http.Handler, error) {
 	}
 	r.HandleMethodNotAllowed = true
 	r.RedirectTrailingSlash = false // a redirect of a request that changes something would be followed as a GET
-	root, err := fs.Sub(built, "ui/dist")
-	if err != nil {
-		return nil, fmt.Errorf("panel's files: %w", err)
-	}
-	panel, err := newAssets(root)
+	ui, err := panel()
 	if err != nil {
 		return nil, err
 	}
-	r.NoRoute(panel.serve)
+	r.NoRoute(ui.serve)
 	r.NoMethod(func(c *gin.Context) { refuse(c.Writer, problem(http.StatusMethodNotAllowed, "Not with this method.")) })
 	addProbes(r, s.system)
 	if s.links != nil {

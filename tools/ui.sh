@@ -1,7 +1,7 @@
 #!/bin/sh
-# Builds the web panel into admin/ui/dist and checks it: what is committed must be what the sources give.
-#   tools/ui.sh          build, check, fail when dist or the API's types differ from what is committed
-#   tools/ui.sh update   build, check, leave what differs to be committed
+# Builds the web panel and checks it: admin/ui/dist, which is committed, must be what the sources give.
+#   tools/ui.sh          build twice, check, compare with what is there
+#   tools/ui.sh update   build twice, check, put it there
 set -eu
 cd "$(dirname "$0")/../admin/ui"
 
@@ -18,25 +18,33 @@ if [ "$(cat node_modules/.lock 2>/dev/null)" != "$lock" ]; then
 	echo "$lock" >node_modules/.lock
 fi
 
-npm run --silent api >/dev/null
+out=$(mktemp -d)
+trap 'rm -rf "$out"' EXIT
+npm run --silent api -- --output "$out/schema.gen.ts" >/dev/null
+if [ "${1:-}" = update ]; then
+	cp "$out/schema.gen.ts" src/api/schema.gen.ts
+else
+	diff -q "$out/schema.gen.ts" src/api/schema.gen.ts || fail "the API has changed since the client was made: tools/ui.sh update, then commit"
+fi
+
 npm run --silent check
-first=$(mktemp -d)
-trap 'rm -rf "$first"' EXIT
-npm run --silent build -- --logLevel warn --outDir "$first/dist" --emptyOutDir
-npm run --silent build -- --logLevel warn
-diff -r "$first/dist" dist || fail "two builds of the same sources differ"
+for n in 1 2; do
+	npm run --silent build -- --logLevel warn --outDir "$out/$n" --emptyOutDir
+done
+diff -r "$out/1" "$out/2" || fail "two builds of the same sources differ"
 
 # The first load of the sign-in and calls page is what index.html names; all else comes by import() later.
 total=0
-for f in $(grep -o '/assets/[^"]*\.js' dist/index.html); do
-	total=$((total + $(gzip -9 -c "dist$f" | wc -c)))
+for f in $(grep -o '/assets/[^"]*\.js' "$out/1/index.html"); do
+	total=$((total + $(gzip -9 -c "$out/1$f" | wc -c)))
 done
 echo "ui: first load $((total / 1024)) KiB of script (gzip), limit 300"
 [ "$total" -le $((300 * 1024)) ] || fail "the first load is too large: split it by import()"
 
-if [ "${1:-}" != update ]; then
-	changed=$(git status --porcelain -- dist src/api/schema.gen.ts)
-	[ -z "$changed" ] || fail "built from these sources, these differ from what is committed (tools/ui.sh update, then commit):
-$changed"
+if [ "${1:-}" = update ]; then
+	rm -rf dist
+	cp -r "$out/1" dist
+else
+	diff -rq "$out/1" dist || fail "admin/ui/dist is not built from these sources: tools/ui.sh update, then commit"
 fi
 echo "ui: admin/ui/dist is built from these sources"

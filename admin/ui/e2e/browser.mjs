@@ -74,6 +74,7 @@ export async function accessible(page, name) {
     window.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice'] }),
   )
   for (const v of violations) {
+    if (process.env.AXE_ALL) say(`axe: ${name}: ${v.id} (${v.impact}): ${v.nodes[0].target}`)
     if (v.impact !== 'serious' && v.impact !== 'critical') continue
     const n = v.nodes[0]
     fault(

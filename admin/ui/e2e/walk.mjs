@@ -280,6 +280,9 @@ async function keyboard(page) {
     (await page.evaluate(() => document.activeElement?.id)) === 'content',
     'the skip link does not lead to the content',
   )
+  await page.getByRole('link', { name: 'System' }).press('Enter')
+  await heading(page, 'System').waitFor()
+  await page.waitForFunction(() => document.activeElement?.textContent === 'System')
 }
 
 /** Guessing is stopped, and the page says for how long. */

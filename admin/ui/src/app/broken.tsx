@@ -8,7 +8,7 @@ import { Failure } from '../kit/problem'
 export function NotFound() {
   const { t } = useText()
   return (
-    <Center py="xl">
+    <Center component="main" py="xl">
       <Stack align="center" ta="center">
         <Title order={1} size="h3">
           {t('app.notFound')}

@@ -74,6 +74,7 @@ function Groups({ filter }: { filter: Filter }) {
     queryKey: ['calls', 'counts', counted],
     queryFn: ({ signal }) => data(api.GET('/api/v1/calls/counts', { params: { query: query(counted) }, signal })),
     placeholderData: keepPreviousData,
+    staleTime: 0,
     refetchInterval: refresh,
   })
   const c = counts.data
@@ -162,6 +163,7 @@ function List({ filter }: { filter: Filter }) {
     queryFn: ({ signal }) =>
       data(api.GET('/api/v1/calls', { params: { query: { ...query(filter), limit: 50 } }, signal })),
     placeholderData: keepPreviousData,
+    staleTime: 0,
     refetchInterval: refresh,
   })
   return (
