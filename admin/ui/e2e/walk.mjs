@@ -258,7 +258,7 @@ async function agent(own, others) {
   await page.locator(`a[href="${own}"]`).waitFor()
   check((await page.locator(`a[href="${others}"]`).count()) === 0, 'the agent’s list has another’s call')
   const menu = await page.getByRole('navigation', { name: 'Main menu' }).getByRole('link').allInnerTexts()
-  check(menu.join() === 'Calls,Live,API tokens', `the agent’s menu is ${menu}`)
+  check(menu.join() === 'Calls,Live,Callbacks,API tokens', `the agent’s menu is ${menu}`)
   for (const path of ['users', 'settings', 'audit', 'system', 'connections', 'teams']) {
     await page.goto(`${base}/${path}`)
     await page.waitForURL('**/calls')

@@ -89,6 +89,28 @@ const liveRoute = createRoute({
   path: '/live',
   component: lazyRouteComponent(() => import('../pages/live'), 'LivePage'),
 })
+const customerRoute = createRoute({
+  getParentRoute: () => panelRoute,
+  path: '/customers/$id',
+  component: lazyRouteComponent(() => import('../pages/customer'), 'CustomerPage'),
+})
+const callbacksRoute = createRoute({
+  getParentRoute: () => panelRoute,
+  path: '/callbacks',
+  component: lazyRouteComponent(() => import('../pages/callbacks'), 'CallbacksPage'),
+})
+const linesRoute = createRoute({
+  getParentRoute: () => panelRoute,
+  path: '/lines',
+  beforeLoad: needs('supervisor'),
+  component: lazyRouteComponent(() => import('../pages/lines'), 'LinesPage'),
+})
+const templatesRoute = createRoute({
+  getParentRoute: () => panelRoute,
+  path: '/lines/$id/templates',
+  beforeLoad: needs('supervisor'),
+  component: lazyRouteComponent(() => import('../pages/templates'), 'TemplatesPage'),
+})
 const connectionsRoute = createRoute({
   getParentRoute: () => panelRoute,
   path: '/connections',
@@ -146,6 +168,10 @@ const tree = rootRoute.addChildren([
     callsRoute,
     callRoute,
     liveRoute,
+    customerRoute,
+    callbacksRoute,
+    linesRoute,
+    templatesRoute,
     connectionsRoute,
     settingsRoute,
     usersRoute,

@@ -1,11 +1,13 @@
 import { AppShell, Burger, Button, Group, Menu, Text, useMantineColorScheme } from '@mantine/core'
 import { useDisclosure } from '@mantine/hooks'
 import IconActivity from '@tabler/icons-react/dist/esm/icons/IconActivity.mjs'
+import IconBrandWhatsapp from '@tabler/icons-react/dist/esm/icons/IconBrandWhatsapp.mjs'
 import IconBroadcast from '@tabler/icons-react/dist/esm/icons/IconBroadcast.mjs'
 import IconHistory from '@tabler/icons-react/dist/esm/icons/IconHistory.mjs'
 import IconKey from '@tabler/icons-react/dist/esm/icons/IconKey.mjs'
 import IconLogout from '@tabler/icons-react/dist/esm/icons/IconLogout.mjs'
 import IconPhone from '@tabler/icons-react/dist/esm/icons/IconPhone.mjs'
+import IconPhoneCall from '@tabler/icons-react/dist/esm/icons/IconPhoneCall.mjs'
 import IconPlugConnected from '@tabler/icons-react/dist/esm/icons/IconPlugConnected.mjs'
 import IconSettings from '@tabler/icons-react/dist/esm/icons/IconSettings.mjs'
 import IconUser from '@tabler/icons-react/dist/esm/icons/IconUser.mjs'
@@ -23,6 +25,8 @@ import { covers, type Role, useMe } from './session'
 const pages = [
   { to: '/calls', key: 'nav.calls', icon: IconPhone, role: 'agent' },
   { to: '/live', key: 'nav.live', icon: IconBroadcast, role: 'agent' },
+  { to: '/callbacks', key: 'nav.callbacks', icon: IconPhoneCall, role: 'agent' },
+  { to: '/lines', key: 'nav.lines', icon: IconBrandWhatsapp, role: 'supervisor' },
   { to: '/connections', key: 'nav.connections', icon: IconPlugConnected, role: 'supervisor' },
   { to: '/teams', key: 'nav.teams', icon: IconUsersGroup, role: 'supervisor' },
   { to: '/users', key: 'nav.users', icon: IconUser, role: 'admin' },

@@ -23,6 +23,8 @@ export const theme = createTheme({
   defaultRadius: 'md',
   cursorType: 'pointer',
   respectReducedMotion: true,
+  // The placeholder is an element without a role inside of the menu, which screen readers stumble over.
+  components: { Menu: { defaultProps: { withInitialFocusPlaceholder: false } } },
 })
 
 const tinted = ['leaf', 'red', 'orange', 'yellow', 'gray', 'blue']
@@ -37,6 +39,7 @@ export const contrast: CSSVariablesResolver = (t) => {
     variables: {},
     light: {
       ...tints(9),
+      '--mantine-color-orange-light-color': '#9c3600', // the darkest orange has 3.6:1
       '--mantine-color-dimmed': '#495057',
       '--mantine-color-placeholder': '#656d75',
       '--mantine-color-error': '#c92a2a',

@@ -1,3 +1,5 @@
+import { deskEn } from './desk.en'
+
 export const en = {
   'app.name': 'deskbridge',
   'app.skip': 'Skip to content',
@@ -248,11 +250,9 @@ export const en = {
   'call.disposition': 'Outcome',
   'call.dispositionHint': 'How the matter ended, in a word',
   'call.noteBy': 'Last written by {name}, {at}',
-  'call.recording': 'Recording',
   'call.transcript': 'Transcript',
   'call.summary': 'Summary',
   'call.notConfigured': 'Not configured',
-  'call.recordingHow': 'This version of the appliance records no calls, so nothing was kept of the sound of this one.',
   'call.transcriptHow':
     'A transcript needs a recording and a transcription service; this version has neither setting yet.',
   'call.summaryHow': 'A summary needs a transcript and a language service; this version has neither setting yet.',
@@ -509,4 +509,5 @@ export const en = {
   'profile.endOf': 'End the session from {address}',
   'profile.endOthers': 'End all others',
   'profile.ended': 'Ended.',
+  ...deskEn,
 }

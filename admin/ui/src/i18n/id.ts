@@ -1,3 +1,4 @@
+import { deskId } from './desk.id'
 import type { Dictionary } from './dictionary'
 
 export const id: Dictionary = {
@@ -249,11 +250,9 @@ export const id: Dictionary = {
   'call.disposition': 'Hasil',
   'call.dispositionHint': 'Bagaimana urusannya selesai, dalam satu kata',
   'call.noteBy': 'Terakhir ditulis oleh {name}, {at}',
-  'call.recording': 'Rekaman',
   'call.transcript': 'Transkrip',
   'call.summary': 'Rangkuman',
   'call.notConfigured': 'Belum diatur',
-  'call.recordingHow': 'Versi perangkat ini tidak merekam panggilan, jadi suara panggilan ini tidak disimpan.',
   'call.transcriptHow':
     'Transkrip memerlukan rekaman dan layanan transkripsi; versi ini belum memiliki pengaturan keduanya.',
   'call.summaryHow': 'Rangkuman memerlukan transkrip dan layanan bahasa; versi ini belum memiliki pengaturan keduanya.',
@@ -513,4 +512,5 @@ export const id: Dictionary = {
   'profile.endOf': 'Akhiri sesi dari {address}',
   'profile.endOthers': 'Akhiri semua yang lain',
   'profile.ended': 'Berakhir.',
+  ...deskId,
 }

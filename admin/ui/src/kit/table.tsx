@@ -52,7 +52,12 @@ export function DataTable<T>({
       minWidth={600}
       scrollAreaProps={{ viewportProps: { tabIndex: 0, role: 'region', 'aria-label': label } }}
     >
-      <Table verticalSpacing="sm" highlightOnHover aria-label={label}>
+      <Table
+        verticalSpacing="sm"
+        highlightOnHover
+        highlightOnHoverColor="var(--mantine-color-default-hover)"
+        aria-label={label}
+      >
         <Table.Thead>
           <Table.Tr>
             {columns.map((c) => (

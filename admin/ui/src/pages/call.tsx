@@ -1,5 +1,6 @@
 import { Alert, Badge, Group, Paper, SimpleGrid, Stack, Table, Text, Timeline } from '@mantine/core'
 import IconArrowLeft from '@tabler/icons-react/dist/esm/icons/IconArrowLeft.mjs'
+import IconMessages from '@tabler/icons-react/dist/esm/icons/IconMessages.mjs'
 import { useQuery } from '@tanstack/react-query'
 import { useParams } from '@tanstack/react-router'
 import type { ReactNode } from 'react'
@@ -14,6 +15,8 @@ import { Empty, Loaded } from '../kit/states'
 import { duration, phone } from '../lib/format'
 import { safe } from '../lib/safe'
 import { NoteForm } from './note'
+import { Proof } from './proof'
+import { Recordings } from './recordings'
 
 type Detail = Schemas['CallDetail']
 
@@ -26,10 +29,23 @@ export function CallPage() {
     refetchInterval: (q) => (q.state.data?.call.group === 'running' ? 3_000 : false),
   })
   const title = call.data ? t('call.title', { name: customerName(t, call.data.call.customer) }) : t('calls.title')
+  const customer = call.data?.call.customer.id
   const back = (
-    <LinkButton to="/calls" search={{}} variant="default" leftSection={<IconArrowLeft size={16} aria-hidden />}>
-      {t('call.back')}
-    </LinkButton>
+    <>
+      {customer && (
+        <LinkButton
+          to="/customers/$id"
+          params={{ id: customer }}
+          variant="default"
+          leftSection={<IconMessages size={16} aria-hidden />}
+        >
+          {t('customer.view')}
+        </LinkButton>
+      )}
+      <LinkButton to="/calls" search={{}} variant="default" leftSection={<IconArrowLeft size={16} aria-hidden />}>
+        {t('call.back')}
+      </LinkButton>
+    </>
   )
   if (isProblem(call.error, 'not_found') || isProblem(call.error, 'invalid')) {
     return (
@@ -52,14 +68,14 @@ function Parts({ d, id }: { d: Detail; id: string }) {
       <SimpleGrid cols={{ base: 1, md: 2 }} spacing="xl" verticalSpacing="xl">
         <Overview d={d} />
         <Stack gap="xl">
-          <Decision d={d} />
+          <Proof call={id} without={<Decision d={d} />} />
           <Events d={d} />
         </Stack>
       </SimpleGrid>
       <Legs legs={d.legs} />
+      <Recordings call={id} running={d.call.group === 'running'} />
       <NoteForm key={d.note?.at} id={id} note={d.note} />
-      <SimpleGrid cols={{ base: 1, sm: 3 }}>
-        <Missing title={t('call.recording')} how={t('call.recordingHow')} />
+      <SimpleGrid cols={{ base: 1, sm: 2 }}>
         <Missing title={t('call.transcript')} how={t('call.transcriptHow')} />
         <Missing title={t('call.summary')} how={t('call.summaryHow')} />
       </SimpleGrid>

@@ -246,6 +246,25 @@ function CallTable({ calls }: { calls: Call[] }) {
       right: true,
       cell: (c) => (c.answered_at ? <Time seconds={c.talk_seconds} /> : ''),
     },
+    {
+      key: 'conversation',
+      title: t('customer.view'),
+      hideTitle: true,
+      right: true,
+      cell: (c) =>
+        c.customer.id ? (
+          <LinkAnchor
+            to="/customers/$id"
+            params={{ id: c.customer.id }}
+            size="sm"
+            aria-label={t('customer.viewOf', { name: customerName(t, c.customer) })}
+          >
+            {t('customer.view')}
+          </LinkAnchor>
+        ) : (
+          ''
+        ),
+    },
   ]
   return <DataTable label={t('calls.title')} columns={columns} rows={calls} id={(c) => c.id} />
 }

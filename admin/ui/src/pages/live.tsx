@@ -1,7 +1,9 @@
-import { Badge, Button, Text } from '@mantine/core'
-import { useQuery, useQueryClient } from '@tanstack/react-query'
+import { Badge, Button, Group, Text } from '@mantine/core'
+import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query'
 import { useEffect, useReducer, useState } from 'react'
 import { api, data } from '../api/client'
+import { toggleRecording } from '../api/desk'
+import { isProblem } from '../api/problem'
 import { meQuery } from '../app/session'
 import { useText } from '../i18n/text'
 import { agentName, type Call, customerName, StatusBadge } from '../kit/calls'
@@ -9,11 +11,13 @@ import { Confirm } from '../kit/confirm'
 import { LinkAnchor } from '../kit/links'
 import { useNotify } from '../kit/notify'
 import { Page } from '../kit/page'
+import { sentence } from '../kit/problem'
 import { Empty, Loading } from '../kit/states'
 import { type Column, DataTable } from '../kit/table'
 import { duration, phone } from '../lib/format'
 import { nothing, told } from '../lib/live'
 import { safe } from '../lib/safe'
+import { Agents, CallbacksWaiting } from './agents'
 
 /** Follows the server's events while the page is open. */
 function useLive() {
@@ -58,9 +62,12 @@ export function LivePage() {
     <Page
       title={t('live.title')}
       actions={
-        <Badge role="status" color={live.connected ? 'leaf' : 'orange'} variant="light" tt="none" size="lg">
-          {t(live.connected ? 'live.connected' : 'live.lost')}
-        </Badge>
+        <>
+          <CallbacksWaiting />
+          <Badge role="status" color={live.connected ? 'leaf' : 'orange'} variant="light" tt="none" size="lg">
+            {t(live.connected ? 'live.connected' : 'live.lost')}
+          </Badge>
+        </>
       }
     >
       {!live.known ? (
@@ -75,6 +82,7 @@ export function LivePage() {
           <LiveTable calls={live.calls} hangup={setEnding} />
         </>
       )}
+      <Agents />
       {ending && (
         <Confirm
           title={t('live.hangupTitle')}
@@ -120,19 +128,49 @@ function LiveTable({ calls, hangup }: { calls: Call[]; hangup: (c: Call) => void
       hideTitle: true,
       right: true,
       cell: (c) => (
-        <Button
-          size="xs"
-          color="red"
-          variant="light"
-          onClick={() => hangup(c)}
-          aria-label={t('live.hangupOf', { name: customerName(t, c.customer) })}
-        >
-          {t('live.hangup')}
-        </Button>
+        <Group gap="xs" justify="flex-end">
+          <RecordingToggle call={c} />
+          <Button
+            size="xs"
+            color="red"
+            variant="light"
+            onClick={() => hangup(c)}
+            aria-label={t('live.hangupOf', { name: customerName(t, c.customer) })}
+          >
+            {t('live.hangup')}
+          </Button>
+        </Group>
       ),
     },
   ]
   return <DataTable label={t('live.title')} columns={columns} rows={calls} id={(c) => c.id} />
+}
+
+/** Begins, pauses or resumes the recording, as the agent’s keys do. Before the call is answered there is nothing to record. */
+function RecordingToggle({ call }: { call: Call }) {
+  const { t } = useText()
+  const notify = useNotify()
+  const queries = useQueryClient()
+  const toggle = useMutation({
+    mutationFn: () => toggleRecording(call.id),
+    onSuccess: () => {
+      notify(t('live.recordingDone'))
+      return queries.invalidateQueries({ queryKey: ['recordings', call.id] })
+    },
+    onError: (e) => notify(isProblem(e, 'not_found') ? t('live.recordingNone') : sentence(t, e)),
+  })
+  if (!call.answered_at) return null
+  return (
+    <Button
+      size="xs"
+      variant="default"
+      loading={toggle.isPending}
+      onClick={() => toggle.mutate()}
+      aria-label={t('live.recordingOf', { name: customerName(t, call.customer) })}
+    >
+      {t('live.recording')}
+    </Button>
+  )
 }
 
 /** A running call's codecs, of its detail: the events do not bear them. */
