@@ -1,1 +1,0 @@
-import{t as e}from"./Modal-Bj_d78lp.js";import{i as t,lt as n}from"./problem-BKXoMt-v.js";import{s as r}from"./index-Dd29WfOI.js";var i=n();function a({title:n,close:a,children:o}){let{t:s}=t();return(0,i.jsx)(e,{opened:!0,onClose:a,title:n,size:`lg`,fullScreen:r(),closeButtonProps:{"aria-label":s(`app.close`)},children:o})}export{a as t};

@@ -1,1 +1,0 @@
-import{k as e}from"./index-Dd29WfOI.js";import{Lt as t,Wt as n,i as r}from"./problem-BKXoMt-v.js";var i=n(t(),1);function a(){let{t}=r();return(0,i.useCallback)(n=>{e.show({message:n,color:`leaf`,role:`status`,closeButtonProps:{"aria-label":t(`app.close`)}})},[t])}export{a as t};

@@ -1,1 +1,0 @@
-import{D as e}from"./index-Dd29WfOI.js";import{c as t,l as n}from"./problem-BKXoMt-v.js";var r=e({queryKey:[`users`],queryFn:async()=>(await n(t.GET(`/api/v1/users`))).users});export{r as t};
