@@ -28,7 +28,7 @@ var built embed.FS
 const noncePlace = "__NONCE__"
 
 // panelPages are the first segments of the panel's own addresses (ui/src/app/router.tsx): each loads by itself, as a link in a mail must.
-var panelPages = []string{"sign-in", "setup", "calls", "live", "connections", "settings", "users", "teams", "tokens", "audit", "system", "profile"}
+var panelPages = []string{"sign-in", "setup", "calls", "live", "customers", "callbacks", "lines", "connections", "settings", "users", "teams", "tokens", "audit", "system", "profile"}
 
 // assets is the panel in memory.
 type assets struct {
