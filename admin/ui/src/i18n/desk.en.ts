@@ -70,6 +70,17 @@ export const deskEn = {
   'player.format.customer': 'Customer only, Ogg Opus',
   'player.format.agent': 'Agent only, Ogg Opus',
 
+  'fact.call.decided': 'Decided by the rules',
+  'fact.recording.started': 'Recording begun',
+  'fact.recording.finished': 'Recording complete',
+  'fact.recording.lost': 'Recording lost',
+  'fact.recording.deleted': 'Recording deleted',
+  'fact.recording.held': 'Recording kept by a legal hold',
+  'fact.recording.released': 'Legal hold of the recording ended',
+  'fact.recording.copied': 'Recording copied',
+  'fact.recording.played': 'Recording played',
+  'fact.recording.downloaded': 'Recording downloaded',
+
   'mark.consent_given': 'Consent given',
   'mark.consent_refused': 'Consent refused',
   'mark.paused': 'Paused',
@@ -279,7 +290,7 @@ export const deskEn = {
 
   'live.recording': 'Record / pause',
   'live.recordingOf': 'Record / pause: {name}',
-  'live.recordingDone': 'The recording was switched. Its marks stand with the call.',
+  'live.recordingDone': 'Asked for. What was recorded stands with the call.',
   'live.recordingNone': 'The call has ended.',
 
   'lines.title': 'Lines',

@@ -71,6 +71,17 @@ export const deskId: Record<keyof typeof deskEn, string> = {
   'player.format.customer': 'Pelanggan saja, Ogg Opus',
   'player.format.agent': 'Agen saja, Ogg Opus',
 
+  'fact.call.decided': 'Diputuskan oleh aturan',
+  'fact.recording.started': 'Rekaman dimulai',
+  'fact.recording.finished': 'Rekaman lengkap',
+  'fact.recording.lost': 'Rekaman hilang',
+  'fact.recording.deleted': 'Rekaman dihapus',
+  'fact.recording.held': 'Rekaman ditahan demi hukum',
+  'fact.recording.released': 'Penahanan rekaman berakhir',
+  'fact.recording.copied': 'Rekaman disalin',
+  'fact.recording.played': 'Rekaman diputar',
+  'fact.recording.downloaded': 'Rekaman diunduh',
+
   'mark.consent_given': 'Persetujuan diberikan',
   'mark.consent_refused': 'Persetujuan ditolak',
   'mark.paused': 'Dijeda',
@@ -278,7 +289,7 @@ export const deskId: Record<keyof typeof deskEn, string> = {
 
   'live.recording': 'Rekam / jeda',
   'live.recordingOf': 'Rekam / jeda: {name}',
-  'live.recordingDone': 'Rekaman dialihkan. Penandanya ada pada panggilan.',
+  'live.recordingDone': 'Sudah diminta. Apa yang direkam ada pada catatan panggilan.',
   'live.recordingNone': 'Panggilan sudah selesai.',
 
   'lines.title': 'Jalur',
