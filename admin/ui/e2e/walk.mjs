@@ -146,7 +146,7 @@ async function calls(page, call) {
     if (format === 'JSON') check(JSON.parse(file).length > 0, `the JSON export is ${file}`)
     if (format === 'XLSX') check(file.subarray(0, 2).toString() === 'PK', 'the XLSX export is no spreadsheet')
   }
-  await entry.getByRole('link').click()
+  await entry.getByRole('link').first().click()
   await heading(page, /^Call with/).waitFor()
   await page.getByText('The rules allowed this call.').or(page.getByText('No decision of the rules')).first().waitFor()
   await page.getByRole('heading', { name: 'Recording' }).waitFor()

@@ -1,1 +1,0 @@
-import{t as e}from"./Modal-CTtnVBIw.js";import{ot as t,r as n}from"./createReactComponent-BJEAEgj2.js";import{u as r}from"./index-BhdWRHRp.js";var i=t();function a({title:t,close:a,children:o}){let{t:s}=n();return(0,i.jsx)(e,{opened:!0,onClose:a,title:t,size:`lg`,fullScreen:r(),closeButtonProps:{"aria-label":s(`app.close`)},children:o})}export{a as t};
