@@ -159,10 +159,10 @@ func panelSettings() string {
     app_secret: %s
     verify_token: %s
     access_token: %s
-    inbound: {ring: ["phone:1001"]}
+    inbound: {ring: ["phone:1001"], menu: false}
 phones:
   - {extension: "1001", password: %s, line: %s}
-  - {extension: "1002", password: %s, line: %s}
+  - {extension: "1002", password: %s, line: %s, refusal: reject}
 `, lineID, numberID, appSecret, verifyToken, accessToken, phonePassword("1001"), lineID, phonePassword("1002"), lineID)
 }
 

@@ -148,7 +148,7 @@ async function calls(page, call) {
   }
   await entry.getByRole('link').first().click()
   await heading(page, /^Call with/).waitFor()
-  await page.getByText('The rules allowed this call.').or(page.getByText('No decision of the rules')).first().waitFor()
+  await page.getByText('The facts kept with the decision give the same decision again.').waitFor()
   await page.getByRole('heading', { name: 'Recording' }).waitFor()
   await page.getByLabel('Note').fill('Asked for <b>the price</b>.')
   await page.getByLabel('Outcome').fill('sold')
@@ -296,7 +296,7 @@ async function supervisor(admin) {
   await page.getByRole('row').filter({ hasText: 'Sales' }).getByText('Budi Agent').waitFor()
   check((await page.getByRole('main').getByRole('button').count()) === 0, 'a supervisor is offered to change teams')
   const menu = await page.getByRole('navigation', { name: 'Main menu' }).getByRole('link').allTextContents()
-  check(menu.join() === 'Calls,Live,Connections,Teams,API tokens', `the supervisor’s menu is ${menu}`)
+  check(menu.join() === 'Calls,Live,Callbacks,Lines,Connections,Teams,API tokens', `the supervisor’s menu is ${menu}`)
   await page.getByRole('link', { name: 'Connections' }).click()
   await page.getByText('Registered', { exact: true }).first().waitFor()
   check((await page.getByText('1002').count()) === 0, 'a supervisor sees a phone of no team of theirs')
