@@ -47,7 +47,7 @@ fuzz: setup ## every fuzz target, FUZZTIME=30s each
 bench: setup ## all benchmarks, then media cost next to the bare codec and SRTP
 	@tools/bench.sh
 
-e2e: setup-e2e build ## calls with baresip, SIPp, Kamailio, linphone and Chromium
+e2e: setup-e2e ui build ## calls with baresip, SIPp, Kamailio, linphone and Chromium, the panel in a browser
 	@go test -tags $(TAGS),e2e -count 1 -timeout 30m ./e2e/... && echo "e2e: passed"
 
 check: setup format vet lint layering tidy ## format, vet, lint, layering, tidy, then all tests
