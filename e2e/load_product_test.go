@@ -39,6 +39,7 @@ type productConfig struct {
 	Codec     string
 	MaxCalls  int
 	AllAllocs bool // sample every allocation, to name where they come from
+	Record    bool // every call
 }
 
 // productReady is what it tells of itself.
@@ -217,11 +218,16 @@ func productApp(t *testing.T, c productConfig) *appliance.App {
 		_ = log.Close()
 	})
 	trunk := netip.MustParseAddrPort(c.Trunk)
+	var recording appliance.LineRecording
+	if c.Record {
+		recording.Mode = "always"
+	}
 	err = app.ApplySettings(t.Context(), &appliance.Settings{
 		Lines: []appliance.Line{{
 			ID: lineID, Name: "Main", Enabled: true, PhoneNumberID: numberID, DisplayNumber: "+" + displayNumber, Country: "DE",
 			AppSecret: appliance.NewSecret(appSecret), VerifyToken: appliance.NewSecret(verifyToken), AccessToken: appliance.NewSecret(accessToken),
-			Inbound: appliance.InboundRoute{Enabled: true, Ring: []string{"trunk:load/200"}},
+			Inbound:   appliance.InboundRoute{Enabled: true, Ring: []string{"trunk:load/200"}},
+			Recording: recording,
 		}},
 		Trunks: []appliance.Trunk{{
 			Name: "load", Enabled: true, Host: trunk.Addr().String(), Port: int(trunk.Port()), Transport: "udp",

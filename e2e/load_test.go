@@ -43,10 +43,15 @@ type loadCall struct {
 }
 
 func newLoadRig(t testing.TB, codec media.Codec, maxCalls int, allAllocs bool) *loadRig {
+	return newRecordedRig(t, codec, maxCalls, allAllocs, false)
+}
+
+// newRecordedRig may record every call.
+func newRecordedRig(t testing.TB, codec media.Codec, maxCalls int, allAllocs, record bool) *loadRig {
 	r := &loadRig{t: t, codec: codec, meta: newLoadMeta(t), bank: newPhoneBank(t, codec), pacer: newPacer()}
 	r.fromCustomer = speechFrames(t, media.Opus)
 	r.fromPhone = speechFrames(t, codec)
-	r.product = startProduct(t, productConfig{Graph: r.meta.srv.URL, Trunk: r.bank.addr(), Codec: codec.String(), MaxCalls: maxCalls, AllAllocs: allAllocs})
+	r.product = startProduct(t, productConfig{Graph: r.meta.srv.URL, Trunk: r.bank.addr(), Codec: codec.String(), MaxCalls: maxCalls, AllAllocs: allAllocs, Record: record})
 	r.meta.hook = r.product.Webhook
 	t.Cleanup(r.pacer.stop)
 	return r
@@ -308,11 +313,13 @@ func (r *loadRig) bareCost() time.Duration {
 func threadCPU() time.Duration { return cpuClock(unix.CLOCK_THREAD_CPUTIME_ID) }
 
 var loadPaths = []struct {
-	name  string
-	codec media.Codec
-	limit float64 // CPU, ms per call-second, that we aim to stay under
+	name   string
+	codec  media.Codec
+	limit  float64 // CPU, ms per call-second, that we aim to stay under
+	record bool
 }{
-	{"passthrough", media.Opus, 3}, {"PCMA", media.PCMA, 7}, {"PCMU", media.PCMU, 7}, {"G722", media.G722, 0},
+	{"passthrough", media.Opus, 3, false}, {"passthrough-recorded", media.Opus, 0, true},
+	{"PCMA", media.PCMA, 7, false}, {"PCMA-recorded", media.PCMA, 0, true}, {"PCMU", media.PCMU, 7, false}, {"G722", media.G722, 0, false},
 }
 
 // BenchmarkPath runs calls through a product process over real sockets and reports what a second of one call costs it, both
@@ -321,6 +328,8 @@ var loadPaths = []struct {
 // loopback is. allocs/packet is how many allocations of the process a packet adds to the same calls when nobody sends;
 // allocs/call-s are those: consent checks, RTCP, the store.
 //
+// A recorded path is the same with every call recorded: what it costs more is what recording costs.
+//
 // The load is the rated one, 100 calls; with fewer calls a packet wakes a sleeping process more often and each costs more.
 // PATH_CALLS and PATH_SECONDS change it (100, 8: consent checks come every 4 s); PATH_PROFILE=prefix writes CPU and allocation profiles.
 func BenchmarkPath(b *testing.B) {
@@ -328,7 +337,7 @@ func BenchmarkPath(b *testing.B) {
 		b.Run(path.name, func(b *testing.B) {
 			n, seconds := envNumber(b, "PATH_CALLS", 100), envNumber(b, "PATH_SECONDS", 8)
 			prefix := os.Getenv("PATH_PROFILE")
-			r := newLoadRig(b, path.codec, n, prefix != "")
+			r := newRecordedRig(b, path.codec, n, prefix != "", path.record)
 			r.start(n)
 			<-time.After(time.Second) // the start is not what is measured
 			if prefix != "" {
