@@ -1,1 +1,0 @@
-import{t as e}from"./Modal-B1aINYbz.js";import{ot as t,r as n}from"./createReactComponent-wBEkTIsI.js";import{u as r}from"./index-aNG65cbK.js";var i=t();function a({title:t,close:a,children:o}){let{t:s}=n();return(0,i.jsx)(e,{opened:!0,onClose:a,title:t,size:`lg`,fullScreen:r(),closeButtonProps:{"aria-label":s(`app.close`)},children:o})}export{a as t};

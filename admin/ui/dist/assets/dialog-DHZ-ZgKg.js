@@ -1,0 +1,1 @@
+import{t as e}from"./Modal-B09g4K6-.js";import{ot as t,r as n}from"./createReactComponent-DinF2Yq3.js";import{u as r}from"./index-39HjiTXw.js";var i=t();function a({title:t,close:a,children:o}){let{t:s}=n();return(0,i.jsx)(e,{opened:!0,onClose:a,title:t,size:`lg`,fullScreen:r(),closeButtonProps:{"aria-label":s(`app.close`)},children:o})}export{a as t};

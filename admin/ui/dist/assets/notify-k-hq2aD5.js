@@ -1,1 +1,0 @@
-import{P as e}from"./index-aNG65cbK.js";import{Ft as t,Ht as n,r}from"./createReactComponent-wBEkTIsI.js";var i=n(t(),1);function a(){let{t}=r();return(0,i.useCallback)(n=>{e.show({message:n,color:`leaf`,role:`status`,closeButtonProps:{"aria-label":t(`app.close`)}})},[t])}export{a as t};

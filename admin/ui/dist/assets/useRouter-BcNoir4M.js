@@ -1,1 +1,0 @@
-import{Ft as e,Ht as t}from"./createReactComponent-wBEkTIsI.js";var n=t(e(),1),r=n.createContext(null);function i(e){return n.useContext(r)}export{r as n,i as t};

@@ -1,0 +1,1 @@
+import{Ft as e,Ht as t}from"./createReactComponent-DinF2Yq3.js";var n=t(e(),1),r=n.createContext(null);function i(e){return n.useContext(r)}export{r as n,i as t};

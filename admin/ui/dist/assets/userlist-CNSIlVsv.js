@@ -1,0 +1,1 @@
+import{M as e}from"./index-39HjiTXw.js";import{c as t,l as n}from"./createReactComponent-DinF2Yq3.js";var r=e({queryKey:[`users`],queryFn:async()=>(await n(t.GET(`/api/v1/users`))).users});export{r as t};

@@ -1,1 +1,0 @@
-import{M as e}from"./index-aNG65cbK.js";import{c as t,l as n}from"./createReactComponent-wBEkTIsI.js";var r=e({queryKey:[`users`],queryFn:async()=>(await n(t.GET(`/api/v1/users`))).users});export{r as t};
