@@ -92,12 +92,13 @@ func TestKilledAtAnyMoment(t *testing.T) {
 	}
 }
 
-// patientMeta gives the daemon a Meta that ends no call by itself for a minute.
+// patientMeta gives the daemon a Meta that ends no call by itself for a minute, and tells its news for longer than a restart
+// takes whose phone waits for an answer to its BYE.
 func (d *daemon) patientMeta() {
 	d.t.Helper()
 	timing := simulator.DefaultTiming().Fast()
 	timing.AnswerDeadline, timing.NoAnswer, timing.MediaStart, timing.MediaLoss = time.Minute, time.Minute, time.Minute, time.Minute
-	timing.WebhookRetries = []time.Duration{0, 50 * time.Millisecond, 200 * time.Millisecond, 500 * time.Millisecond, time.Second, time.Second, 2 * time.Second}
+	timing.WebhookRetries = []time.Duration{0, 50 * time.Millisecond, 200 * time.Millisecond, 500 * time.Millisecond, time.Second, time.Second, 2 * time.Second, 2 * time.Second, 2 * time.Second, 2 * time.Second}
 	m, err := simulator.NewMeta(simulator.MetaConfig{
 		Numbers:     []simulator.Number{{PhoneNumberID: numberID, WABA: "900100200300400", DisplayNumber: displayNumber, AppID: "100200300400500", AppSecret: appSecret, Token: accessToken}},
 		VerifyToken: verifyToken, Timing: timing, WebhookURL: "http://" + d.webhook + "/webhook/meta",

@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
+	"deskbridge/appliance"
 	"deskbridge/media"
 	"deskbridge/simulator"
 )
@@ -98,7 +99,11 @@ func busy(t *testing.T, h *house) {
 // limits, and neither they nor the log at info level tell who talked with whom.
 func TestMetricsAndLogOfABusyHouse(t *testing.T) {
 	watchStandstill()
-	h := newHouse(t, houseOptions{})
+	h := newHouse(t, houseOptions{settings: func(s *appliance.Settings) {
+		for i := range s.Phones {
+			s.Phones[i].Refusal = "reject" // nobody is there to listen to the menu
+		}
+	}})
 	busy(t, h)
 	rec := httptest.NewRecorder()
 	promhttp.HandlerFor(h.app.Registry(), promhttp.HandlerOpts{}).ServeHTTP(rec, httptest.NewRequest(http.MethodGet, "/metrics", nil))
