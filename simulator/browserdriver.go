@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
+	"syscall"
 	"time"
 )
 
@@ -51,7 +52,8 @@ func StartChromium(dir, microphone string) (*Chromium, error) {
 		"--use-fake-ui-for-media-stream", "--use-fake-device-for-media-stream", "--use-file-for-fake-audio-capture="+microphone,
 		"--autoplay-policy=no-user-gesture-required", "--allow-loopback-in-peer-connection",
 		"--user-data-dir="+filepath.Join(dir, "profile"), "about:blank")
-	cmd.ExtraFiles = []*os.File{inR, outW} // its file descriptors 3 and 4
+	cmd.ExtraFiles = []*os.File{inR, outW}                // its file descriptors 3 and 4
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // its helpers are ended with it
 	err = cmd.Start()
 	_, _ = inR.Close(), outW.Close()
 	if err != nil {
@@ -62,9 +64,9 @@ func StartChromium(dir, microphone string) (*Chromium, error) {
 	return c, nil
 }
 
-// Close ends the browser.
+// Close ends the browser and its helper processes, which would otherwise go on writing to its folder for a moment.
 func (c *Chromium) Close() error {
-	_ = c.cmd.Process.Kill()
+	_ = syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL)
 	_ = c.cmd.Wait() // it was killed: the error is that
 	err := c.in.Close()
 	<-c.read
