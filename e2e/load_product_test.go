@@ -55,6 +55,7 @@ type usage struct {
 	Resident   uint64
 	Goroutines int
 	Files      int
+	Recorded   float64 // packets in recordings
 	LostIn     float64 // packets that never came to it, by its own count, of calls that are over
 }
 
@@ -180,6 +181,7 @@ func TestProductProcess(t *testing.T) {
 			runtime.GC() // what finalizers and pools held
 			u := lookAtSelf()
 			u.LostIn = metric(app, "deskbridge_rtp_lost_total")
+			u.Recorded = metric(app, "deskbridge_recorder_packets_total")
 			tell(u)
 		case "look":
 			tell(lookAtSelf())

@@ -354,7 +354,11 @@ func BenchmarkPath(b *testing.B) {
 			<-time.After(200 * time.Millisecond)
 			mute.add(r, seconds)
 			total := r.tally()
+			recorded := r.product.look(r.t, true).Recorded
 			r.finish()
+			if path.record && recorded < float64(talk.packets)*.99 {
+				b.Fatalf("%.0f packets were recorded of %d", recorded, talk.packets)
+			}
 			calls := float64(n)
 			if expected := talk.seconds * calls * 100; float64(talk.packets) < expected*.9 {
 				b.Fatalf("%d packets came of %.0f", talk.packets, expected)
