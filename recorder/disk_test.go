@@ -520,3 +520,64 @@ func TestRecoverSettlesWhatACrashLeft(t *testing.T) {
 		t.Errorf("without the volume: %v", err)
 	}
 }
+
+// volumeFile counts its syncs and its volume's.
+type volumeFile struct {
+	File
+	volume        uint64
+	files, whole  *int
+	whole1, file1 error
+}
+
+func (f volumeFile) Volume() uint64    { return f.volume }
+func (f volumeFile) SyncVolume() error { *f.whole++; return f.whole1 }
+func (f volumeFile) Sync() error       { *f.files++; return f.file1 }
+
+func TestManyDueTogetherAreOneSyncOfTheirVolume(t *testing.T) {
+	lost := errors.New("input/output error")
+	for _, c := range []struct {
+		name         string
+		due          int
+		volumes      uint64
+		fail         error
+		whole, files int
+		failed       int
+	}{
+		{"a few", volumeBatch - 1, 1, nil, 0, volumeBatch - 1, 0},
+		{"many", 100, 1, nil, 1, 0, 0},
+		{"many on two volumes", 100, 2, nil, 0, 100, 0},
+		{"a volume that fails tells by the file whose pages are lost", 100, 1, lost, 1, 100, 1},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			b := newBox(t, nil)
+			defer b.stop()
+			var whole, files int
+			var batch []*Recording
+			for i := range c.due {
+				f := volumeFile{volume: uint64(i) % c.volumes, files: &files, whole: &whole, whole1: c.fail}
+				if i == 3 {
+					f.file1 = c.fail
+				}
+				r := &Recording{tape: &tape{f: f}}
+				r.queued.Store(true)
+				batch = append(batch, r)
+			}
+			b.sync(batch, &busy{})
+			failed := 0
+			for i, r := range batch {
+				if r.queued.Load() {
+					t.Errorf("recording %d would not be synced again", i)
+				}
+				if p := r.syncErr.Load(); p != nil {
+					failed++
+					if i != 3 || !errors.Is(*p, lost) {
+						t.Errorf("recording %d failed with %v", i, *p)
+					}
+				}
+			}
+			if whole != c.whole || files != c.files || failed != c.failed {
+				t.Errorf("%d syncs of the volume, %d of files, %d failed; want %d, %d, %d", whole, files, failed, c.whole, c.files, c.failed)
+			}
+		})
+	}
+}

@@ -158,7 +158,11 @@ func (v osVolume) Create(name string) (File, error) {
 	if err != nil {
 		return nil, err
 	}
-	return osFile{f}, nil
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return nil, errors.Join(&fs.PathError{Op: "fstat", Path: f.Name(), Err: err}, f.Close())
+	}
+	return osFile{f, st.Dev}, nil
 }
 
 func (v osVolume) Open(name string) (ReadFile, error) {
@@ -200,7 +204,22 @@ func (v osVolume) Space() (Space, error) {
 	return Space{Free: int64(st.Bavail) * st.Bsize, ReadOnly: st.Flags&unix.MS_RDONLY != 0}, nil
 }
 
-type osFile struct{ *os.File }
+type osFile struct {
+	*os.File
+	dev uint64
+}
+
+// Volume is the device number.
+func (f osFile) Volume() uint64 { return f.dev }
+
+// SyncVolume is syncfs: whatever is not on the disk yet, also of others' files there. Before Linux 5.8 it tells no write error;
+// the fdatasync that finishes a file does.
+func (f osFile) SyncVolume() error {
+	if err := unix.Syncfs(int(f.Fd())); err != nil {
+		return &fs.PathError{Op: "syncfs", Path: f.Name(), Err: err}
+	}
+	return nil
+}
 
 // Sync is fdatasync: the size is made durable with the data, times are not worth a journal entry.
 func (f osFile) Sync() error {

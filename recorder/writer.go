@@ -97,6 +97,19 @@ func reasonOf(err error) EndReason {
 	return why
 }
 
+// volumeBatch is how many files due at once make one sync of their whole volume cheaper than one each. Each fdatasync waits for a
+// commit of the file system and costs the kernel as much as sealing seconds of a call; a hundred calls need one commit.
+const volumeBatch = 8
+
+// maxTogether bounds what one sync holds up: a file that is being synced cannot be finished.
+const maxTogether = 512
+
+// wholeVolume is a File whose volume can be synced at once.
+type wholeVolume interface {
+	Volume() uint64    // the same for all files of a volume
+	SyncVolume() error // everything written to it
+}
+
 // syncer makes files durable, several at once: their syncs then share the file system's commits.
 func (rec *Recorder) syncer(ctx context.Context, b *busy) {
 	for {
@@ -104,30 +117,71 @@ func (rec *Recorder) syncer(ctx context.Context, b *busy) {
 		case <-ctx.Done():
 			return
 		case r := <-rec.toSync:
-			_ = rec.fence(r.info.Call, func() error { rec.sync(r, b); return nil })
+			batch := rec.due(r)
+			_ = rec.fence(r.info.Call, func() error { rec.sync(batch, b); return nil })
 		}
 	}
 }
 
-func (rec *Recorder) sync(r *Recording, b *busy) {
-	defer r.queued.Store(false)
-	r.syncing.Lock()
-	defer r.syncing.Unlock()
-	if r.syncErr.Load() != nil || r.tape.f == nil { // the clerk was faster
+// due is first, and with it all else that waits if that is much: a few are left to the other syncers, beside this one.
+func (rec *Recorder) due(first *Recording) []*Recording {
+	batch := []*Recording{first}
+	if len(rec.toSync) < volumeBatch-1 {
+		return batch
+	}
+	for len(batch) < maxTogether {
+		select {
+		case r := <-rec.toSync:
+			batch = append(batch, r)
+		default:
+			return batch
+		}
+	}
+	return batch
+}
+
+func (rec *Recorder) sync(batch []*Recording, b *busy) {
+	var live []*Recording
+	for _, r := range batch {
+		r.syncing.Lock() // a recording is in one batch at a time, so syncers never wait for each other here
+		defer r.queued.Store(false)
+		defer r.syncing.Unlock()
+		if r.syncErr.Load() == nil && r.tape.f != nil { // else the clerk was faster
+			live = append(live, r)
+		}
+	}
+	if len(live) >= volumeBatch && rec.syncVolume(live, b) {
 		return
 	}
-	if err := rec.timedSync(r.tape.f, b); err != nil {
-		// The kernel has given the pages up: what this file holds is no longer known.
-		err = fmt.Errorf("sync recording: %w", err)
-		r.syncErr.Store(&err)
+	for _, r := range live {
+		if err := rec.timedSync(r.tape.f.Sync, b); err != nil {
+			// The kernel has given the pages up: what this file holds is no longer known.
+			err = fmt.Errorf("sync recording: %w", err)
+			r.syncErr.Store(&err)
+		}
 	}
 }
 
-func (rec *Recorder) timedSync(f File, b *busy) error {
+// syncVolume makes files durable by one sync of the volume they are on. False: they must be synced one by one, because they are
+// not on one volume, or because that tells whose pages were lost.
+func (rec *Recorder) syncVolume(live []*Recording, b *busy) bool {
+	first, ok := live[0].tape.f.(wholeVolume)
+	if !ok {
+		return false
+	}
+	for _, r := range live[1:] {
+		if f, ok := r.tape.f.(wholeVolume); !ok || f.Volume() != first.Volume() {
+			return false
+		}
+	}
+	return rec.timedSync(first.SyncVolume, b) == nil
+}
+
+func (rec *Recorder) timedSync(sync func() error, b *busy) error {
 	began := time.Now()
 	b.begin(rec.now())
 	defer b.end()
-	err := f.Sync()
+	err := sync()
 	rec.m.sync.Observe(time.Since(began).Seconds())
 	return err
 }
