@@ -512,9 +512,11 @@ func TestRecoverSettlesWhatACrashLeft(t *testing.T) {
 	if d := cmp.Diff(want, have); d != "" {
 		t.Error(d)
 	}
+	b.ledger.mu.Lock()
 	if len(b.ledger.lost) != 3 {
 		t.Errorf("lost %+v", b.ledger.lost)
 	}
+	b.ledger.mu.Unlock()
 	must(t, os.Remove(filepath.Join(b.dir, MarkerFile)))
 	if err := b.Recover(testCtx(t)); !errors.Is(err, ErrNoVolume) {
 		t.Errorf("without the volume: %v", err)
