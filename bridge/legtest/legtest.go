@@ -130,17 +130,7 @@ func Run(t *testing.T, h Harness) {
 	})
 	t.Run("an ended leg takes anything", func(t *testing.T) {
 		l, _, ev := incoming(t, h)
-		l.Hangup(bridge.Cause{Reason: bridge.ReasonCancelled})
-		ev.ended(t, "")
-		l.Prepare()
-		l.Alert()
-		l.Accept()
-		l.Hangup(bridge.Cause{Reason: bridge.ReasonHangup})
-		l.Stream().SendDigit('1')
-		l.Stream().SendFrame(&media.Frame{Payload: []byte{1}, Ticks: 160})
-		l.Stream().SetSink(nil)
-		_ = l.Record()
-		ev.quiet(t)
+		takesAnything(t, l, ev)
 	})
 	t.Run("audio both ways, incoming", func(t *testing.T) {
 		l, far, ev := incoming(t, h)
@@ -262,4 +252,20 @@ func until(t *testing.T, what string, ok func() bool) {
 		}
 		<-tick.C
 	}
+}
+
+// takesAnything ends a leg, and then asks of it what it can no longer do.
+func takesAnything(t *testing.T, l bridge.Leg, ev *events) {
+	t.Helper()
+	l.Hangup(bridge.Cause{Reason: bridge.ReasonCancelled})
+	ev.ended(t, "")
+	l.Prepare()
+	l.Alert()
+	l.Accept()
+	l.Hangup(bridge.Cause{Reason: bridge.ReasonHangup})
+	l.Stream().SendDigit('1')
+	l.Stream().SendFrame(&media.Frame{Payload: []byte{1}, Ticks: 160})
+	l.Stream().SetSink(nil)
+	_ = l.Record()
+	ev.quiet(t)
 }
